@@ -1,0 +1,223 @@
+/* fable.h: the native contract of libfable.so.
+ *
+ * Every function may be called from any thread unless it says "owner": a channel belongs to the thread that created it.
+ * Every function returns a status: zero or a positive result on success, a negative FABLE_* code otherwise.
+ * Pointers are borrowed for the duration of the call unless a comment says who owns them afterwards.
+ * File descriptors returned are close-on-exec and owned by the caller; descriptors passed in are consumed only where stated.
+ * A forked child must not use a handle of its parent: calls answer FABLE_FORKED.
+ */
+#ifndef FABLE_H
+#define FABLE_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FABLE_ABI_VERSION 1u
+
+/* ---- status codes. "again" says whether waiting and calling again can succeed. ---- */
+#define FABLE_OK 0
+#define FABLE_EMPTY -1         /* no message yet                                             again: yes, after readable */
+#define FABLE_ENOSPACE -2      /* ring, buffer or table limit reached                        again: yes, after writable or a release */
+#define FABLE_ENDED -3         /* the peer half-closed or closed, and everything was read    again: no */
+#define FABLE_PEER_DEAD -4     /* the peer's process died, and everything it committed was read  again: no */
+#define FABLE_PEER_FAULT -5    /* the peer broke the protocol; block[DETAIL] says how        again: no */
+#define FABLE_BAD_HANDLE -6    /* stale, closed or never issued                              again: no */
+#define FABLE_BAD_ARGUMENT -7  /* out of range, null or misaligned                           again: no */
+#define FABLE_WRONG_THREAD -8  /* the handle belongs to another thread                       again: no */
+#define FABLE_FORKED -9        /* the process forked after the library was loaded            again: no */
+#define FABLE_TOO_LARGE -10    /* over max_message_bytes or over a buffer's capacity         again: no */
+#define FABLE_TIMEOUT -11      /* the deadline passed                                        again: yes */
+#define FABLE_CLOSED -12       /* this end is closed or half-closed for that operation       again: no */
+#define FABLE_SYSTEM -13       /* a system call failed; fable_errno() says which errno       again: maybe */
+#define FABLE_BAD_REGION -14   /* a region has wrong seals, size, owner or identity          again: no */
+#define FABLE_UNSUPPORTED -15  /* this kernel or machine cannot do it                        again: no */
+#define FABLE_TABLE_FULL -16   /* no handle left                                             again: yes, after a close */
+#define FABLE_TRUNCATED -17    /* a frame was larger than the buffer and is lost             again: no */
+#define FABLE_HUNG_UP -18      /* the socket's other side is gone                            again: no */
+#define FABLE_ABI_MISMATCH -19 /* the peer's layout version differs                          again: no */
+
+/* ---- protocol faults, in block[FABLE_BLOCK_DETAIL] after FABLE_PEER_FAULT ---- */
+#define FABLE_FAULT_KIND 1      /* a record header of unknown kind */
+#define FABLE_FAULT_LENGTH 2    /* a record length outside the ring, smaller than its payload, or over the limit */
+#define FABLE_FAULT_CURSOR 3    /* a cursor went back, or past what was published */
+#define FABLE_FAULT_FRAGMENT 4  /* a fragment outside a message, or a total that does not add up */
+#define FABLE_FAULT_DOORBELL 5  /* rang more often than it was asked to */
+#define FABLE_FAULT_STATE 6     /* the control region holds an impossible state */
+
+/* ---- transports and words ---- */
+#define FABLE_TRANSPORT_MEMPIPE 1u
+#define FABLE_TRANSPORT_MEMPIPE_SPIN 2u
+#define FABLE_TRANSPORT_MEMPIPE_FUTEX 3u
+#define FABLE_TRANSPORT_UNIX 4u
+
+#define FABLE_ROLE_INITIATOR 1u
+#define FABLE_ROLE_ACCEPTOR 2u
+
+#define FABLE_TRUSTED 1u
+#define FABLE_UNTRUSTED 2u
+
+#define FABLE_READABLE 1u
+#define FABLE_WRITABLE 2u
+#define FABLE_DESCRIPTOR 0x80000000u /* in fable_wait_entry.want: `handle` is a file descriptor, not a channel */
+
+/* ---- record kinds, see docs/reference/shared-layouts.md ---- */
+#define FABLE_RECORD_MESSAGE 1u
+#define FABLE_RECORD_PAD 2u
+#define FABLE_RECORD_FIRST 3u
+#define FABLE_RECORD_MORE 4u
+#define FABLE_RECORD_LAST 5u
+#define FABLE_RECORD_END 6u
+#define FABLE_RECORD_MARKER 7u
+
+/* ---- the block: 16 words per handle in one table, written by the library before a call returns ---- */
+#define FABLE_MAX_HANDLES 4096u
+#define FABLE_BLOCK_WORDS 16u
+#define FABLE_BLOCK_READ_OFFSET 0u  /* offset in the read arena of the first record not yet consumed by fable_consume() */
+#define FABLE_BLOCK_READ_LIMIT 1u   /* offset just past the last validated record of the window */
+#define FABLE_BLOCK_FREE 2u         /* bytes the writer may still lay out after its published position */
+#define FABLE_BLOCK_PEER_STATE 3u   /* 0 open, 1 write-closed, 2 closed, 3 faulted, 4 dead */
+#define FABLE_BLOCK_ERRNO 4u        /* errno of the last FABLE_SYSTEM of this handle */
+#define FABLE_BLOCK_DETAIL 5u       /* FABLE_FAULT_* after FABLE_PEER_FAULT */
+#define FABLE_BLOCK_EPOCH 6u        /* epoch word of this end */
+#define FABLE_BLOCK_SLEEPS 7u       /* how often this end announced a sleep by doorbell: the peer may ring once for each */
+
+/* ---- library ---- */
+uint32_t fable_abi_version(void);
+int32_t fable_init(void);             /* idempotent: registers for membarrier, prepares the tables; called implicitly by the others */
+int32_t fable_errno(void);            /* errno behind the last FABLE_SYSTEM answered on this thread's last call without a handle */
+void *fable_blocks(void);             /* FABLE_MAX_HANDLES * FABLE_BLOCK_WORDS words; lives as long as the library */
+uint64_t fable_now_ns(void);          /* monotonic clock */
+
+/* ---- channels ---- */
+typedef struct fable_channel_options {
+    uint32_t size_bytes;        /* in: sizeof this struct */
+    uint32_t role;              /* in: FABLE_ROLE_* */
+    uint32_t transport;         /* in: FABLE_TRANSPORT_*, both directions */
+    uint32_t trust;             /* in: how this end treats the peer; FABLE_UNTRUSTED seals the ring so that the peer cannot map it writable */
+    uint32_t ring_bytes;        /* in: power of two, 4096 … 67108864; the ring this end writes; arena size for kernel transports */
+    uint32_t max_message_bytes; /* in: 1 … 1073741824 */
+    uint32_t handle;            /* out */
+    int32_t control_fd;         /* out: sealed control region; the caller passes it on and closes it */
+    int32_t ring_fd;            /* out: sealed ring region, or -1 */
+    int32_t peer_doorbell_fd;   /* out: initiator only, else -1 */
+    int32_t peer_data_fd;       /* out: initiator of a kernel transport only, else -1 */
+    uint32_t reserved[5];
+} fable_channel_options;
+
+typedef struct fable_peer {
+    uint32_t size_bytes;        /* in: sizeof this struct */
+    uint32_t handle;            /* in */
+    uint32_t trust;             /* in: the effective trust, never laxer than in fable_channel_options; decides whether reads are in place or copied */
+    int32_t control_fd;         /* in, consumed in every outcome */
+    int32_t ring_fd;            /* in, consumed; -1 for kernel transports */
+    int32_t doorbell_fd;        /* in, consumed; acceptor only, else -1 */
+    int32_t data_fd;            /* in, consumed; acceptor of a kernel transport only, else -1 */
+    int32_t pid_fd;             /* in, consumed; -1 if the peer's life is not watched */
+    uint32_t peer_max_message_bytes; /* out: what both ends agreed to */
+    uint32_t peer_ring_bytes;   /* out */
+    uint32_t reserved[2];
+} fable_peer;
+
+int32_t fable_channel_new(fable_channel_options *options);  /* owner from here on: the calling thread */
+int32_t fable_channel_attach(fable_peer *peer);             /* owner. verifies seals, size, identity; FABLE_BAD_REGION else */
+void *fable_channel_arena(uint32_t handle, uint32_t which, uint32_t *size_bytes); /* which 0 = write arena, 1 = read arena (after attach); NULL on error. Owned by the channel until fable_channel_close() */
+int32_t fable_channel_doorbell(uint32_t handle);            /* owner. the doorbell descriptor, owned by the channel: watch it, read it, do not close it */
+
+int32_t fable_refill(uint32_t handle);                      /* owner. bytes of the read window (see block), or EMPTY ENDED PEER_DEAD PEER_FAULT */
+int32_t fable_consume(uint32_t handle, uint32_t bytes, uint32_t messages, uint32_t payload_bytes); /* owner. releases a prefix of the window to the writer */
+int32_t fable_space(uint32_t handle);                       /* owner. bytes free after the published position, or ENDED PEER_DEAD PEER_FAULT */
+int32_t fable_publish(uint32_t handle, uint32_t bytes, uint32_t word0, uint32_t word1, uint32_t messages, uint32_t payload_bytes); /* owner. publishes `bytes` of laid-out records; their first header is word0, word1 */
+int32_t fable_pump(uint32_t handle);                        /* owner. kernel transports: bytes still queued in the arena after trying to send; 0 for rings */
+int32_t fable_close_write(uint32_t handle);                 /* owner. half-close: END after everything published */
+int32_t fable_channel_peer_died(uint32_t handle);           /* owner. the caller learned (pidfd, broker) that the peer is dead */
+int32_t fable_channel_fault(uint32_t handle, uint32_t detail); /* owner. ends the channel with PEER_FAULT, telling the peer */
+int32_t fable_channel_close(uint32_t handle);               /* owner. tells the peer, unmaps, closes; the handle is stale afterwards */
+
+typedef struct fable_stats {
+    uint64_t messages_sent, bytes_sent, messages_delivered, bytes_delivered;
+    uint64_t rings, sleeps, blocked_ns, waited_ns;
+} fable_stats;
+int32_t fable_channel_stats(uint32_t handle, fable_stats *out);
+int32_t fable_control_map(int32_t control_fd);                       /* -> id of a read-only mapping, for observers such as the broker; the descriptor stays the caller's */
+int32_t fable_control_stats(uint32_t id, fable_stats *out);          /* the same figures from such a mapping */
+int32_t fable_control_unmap(uint32_t id);
+
+/* copying forms for programs without a fast path of their own; fragments are handled inside */
+int32_t fable_send(uint32_t handle, const uint8_t *message, uint32_t size_bytes);   /* owner. OK ENOSPACE TOO_LARGE … never blocks */
+int32_t fable_receive(uint32_t handle, uint8_t *out, uint32_t capacity_bytes);      /* owner. size, EMPTY, TOO_LARGE (message stays) … */
+
+/* ---- waiting ---- */
+typedef struct fable_wait_entry {
+    uint32_t handle; /* channel, or descriptor if want has FABLE_DESCRIPTOR */
+    uint32_t want;   /* FABLE_READABLE | FABLE_WRITABLE [| FABLE_DESCRIPTOR] */
+    uint32_t ready;  /* out: what is ready; errors, end and death count as ready */
+    uint32_t reserved;
+} fable_wait_entry;
+
+/* owner. Looks, spins up to spin_ns (0: looks once; nothing is spun for peers last seen on this CPU); returns how many are ready.
+ * With announce != 0 and none ready: announces the sleep on every channel, fences, looks again; 0 then means: sleep on the doorbells. */
+int32_t fable_poll(fable_wait_entry *entries, uint32_t count, uint32_t spin_ns, uint32_t announce);
+/* owner. takes the announcement back after waking (fable_poll does so too) */
+int32_t fable_awake(uint32_t handle);
+/* owner. blocks: spins, announces, sleeps in ppoll or on the futex. timeout_ms < 0: for ever. Also woken by fable_wake_thread(). */
+int32_t fable_wait(fable_wait_entry *entries, uint32_t count, int32_t timeout_ms, uint32_t spin_ns, int32_t wake_fd);
+
+/* ---- descriptors and processes (Linux calls the runtimes lack) ---- */
+int32_t fable_socketpair(uint32_t kind, int32_t out[2]);              /* kind 1 stream, 5 seqpacket; non-blocking */
+int32_t fable_listen(const uint8_t *path, uint32_t path_bytes, uint32_t mode, uint32_t backlog); /* seqpacket; -> fd. EADDRINUSE stays FABLE_SYSTEM */
+int32_t fable_accept(int32_t fd);                                     /* -> fd, EMPTY */
+int32_t fable_dial(const uint8_t *path, uint32_t path_bytes);         /* seqpacket connect -> fd */
+int32_t fable_frame_send(int32_t fd, const uint8_t *bytes, uint32_t size_bytes, const int32_t *fds, uint32_t fd_count); /* OK, ENOSPACE (again when writable), HUNG_UP; fds stay the caller's */
+int32_t fable_frame_receive(int32_t fd, uint8_t *out, uint32_t capacity_bytes, int32_t *fds, uint32_t fd_capacity, uint32_t *fd_count); /* size, EMPTY, HUNG_UP, TRUNCATED (descriptors closed); fds become the caller's */
+typedef struct fable_credentials { uint32_t pid, uid, gid; int32_t pid_fd; uint64_t start_time; } fable_credentials;
+int32_t fable_peer_credentials(int32_t fd, fable_credentials *out);   /* SO_PEERCRED, SO_PEERPIDFD (else pidfd_open, checked); start_time from /proc */
+typedef struct fable_region_facts { uint64_t device, inode, size_bytes; uint32_t seals, is_memory; } fable_region_facts;
+int32_t fable_region_check(int32_t fd, fable_region_facts *out);
+int32_t fable_pid_open(uint32_t pid);                                 /* -> pidfd */
+int32_t fable_pid_dead(int32_t pid_fd);                               /* 1 dead, 0 alive */
+int32_t fable_close(int32_t fd);
+int32_t fable_dup(int32_t fd);
+int32_t fable_write(int32_t fd, const uint8_t *bytes, uint32_t size_bytes);      /* one write(2): count, EMPTY when it would block, HUNG_UP */
+int32_t fable_read(int32_t fd, uint8_t *out, uint32_t capacity_bytes);           /* one read(2): count, 0 at the end, EMPTY */
+int32_t fable_lock(const uint8_t *path, uint32_t path_bytes);         /* O_CREAT|O_NOFOLLOW 0600 + flock(LOCK_EX|LOCK_NB): fd, or EMPTY when held by another */
+int32_t fable_unlink_socket(const uint8_t *path, uint32_t path_bytes);/* only if it is a socket of this uid */
+int32_t fable_folder(const uint8_t *path, uint32_t path_bytes);       /* mkdir -p with mode 0700 for the last; checks owner, mode, no symlink: OK, BAD_ARGUMENT, SYSTEM */
+int32_t fable_file_read(const uint8_t *path, uint32_t path_bytes, uint8_t *out, uint32_t capacity_bytes); /* whole small file: size */
+int32_t fable_file_create(const uint8_t *path, uint32_t path_bytes, const uint8_t *bytes, uint32_t size_bytes, uint32_t mode); /* O_EXCL, EEXIST stays FABLE_SYSTEM */
+int32_t fable_getenv(const uint8_t *name, uint32_t name_bytes, uint8_t *out, uint32_t capacity_bytes);    /* size, EMPTY when unset */
+int32_t fable_self(fable_credentials *out);                           /* pid, effective uid and gid, start time; pid_fd = -1 */
+int32_t fable_executable(uint8_t *out, uint32_t capacity_bytes);      /* path of the running program */
+/* starts a detached program (setsid, double fork, stdio to /dev/null or log_path): argv and environ as NUL-separated, NUL-terminated blocks */
+int32_t fable_spawn(const uint8_t *argv, uint32_t argv_bytes, const uint8_t *extra_env, uint32_t extra_env_bytes, const uint8_t *log_path, uint32_t log_path_bytes);
+int32_t fable_random(uint8_t *out, uint32_t size_bytes);
+
+/* ---- the reactor: one native epoll thread per process; it never calls back. Readiness of watched descriptors is queued per loop ---- */
+int32_t fable_loop_new(int32_t *doorbell_fd);                         /* -> loop id; doorbell_fd: stream socket that gets a byte when tokens are queued (owned by the loop) */
+int32_t fable_loop_watch(uint32_t loop, int32_t fd, uint32_t token, uint32_t events); /* one shot: READABLE | WRITABLE; the descriptor stays the caller's */
+int32_t fable_loop_again(uint32_t loop, int32_t fd, uint32_t token, uint32_t events);  /* re-arms */
+int32_t fable_loop_forget(uint32_t loop, int32_t fd);                 /* before closing fd */
+int32_t fable_loop_take(uint32_t loop, uint32_t *out, uint32_t capacity); /* pairs (token, events: READABLE|WRITABLE|4 hang-up): how many pairs */
+int32_t fable_loop_close(uint32_t loop);
+
+/* ---- machine ---- */
+int32_t fable_cpu(void);                                              /* CPU this thread runs on */
+int32_t fable_pin(int32_t cpu);                                       /* this thread; -1: every CPU it was allowed at load */
+int32_t fable_affinity(uint32_t *mask_words, uint32_t capacity_words);
+int32_t fable_capability(uint32_t which);                             /* 1 works, 0 not here. which: see FABLE_CAPABILITY_* */
+#define FABLE_CAPABILITY_MEMBARRIER 1u
+#define FABLE_CAPABILITY_SEALS 2u
+#define FABLE_CAPABILITY_FUTURE_WRITE_SEAL 3u
+#define FABLE_CAPABILITY_PIDFD 4u
+#define FABLE_CAPABILITY_PEER_PIDFD 5u
+#define FABLE_CAPABILITY_FUTEX_WAITV 6u
+#define FABLE_CAPABILITY_NOEXEC_SEAL 7u
+#define FABLE_CAPABILITY_POPULATE 8u
+int32_t fable_line_ns(uint32_t cpu_a, uint32_t cpu_b, uint32_t rounds, uint32_t *p50_ps); /* one cache line bounced between two threads: one-way p50 in picoseconds */
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,127 @@
+/**
+ * The name service as the rest of the library sees it: register a name, listen, connect, look around. `client.ts` implements it over the
+ * broker's socket; a test may implement it in memory. No descriptor passes through here that its receiver does not own afterwards.
+ */
+import type { TransportName, Trust } from "../transport/transport.ts";
+
+/** Descriptors an initiator sends along: they stay the caller's, who closes them once the request is answered. */
+export interface OfferedDescriptors {
+  readonly controlFd: number;
+  /** Absent for kernel transports. */
+  readonly ringFd?: number;
+  readonly doorbellFd: number;
+  /** Kernel transports only: the peer's end of the data socket. */
+  readonly dataFd?: number;
+}
+
+export interface ConnectRequest {
+  /** The peer's name, `xio://…`. */
+  readonly to: string;
+  /** The registered name this end speaks for; anonymous without. */
+  readonly from?: string;
+  /** By hand; without, the broker chooses. */
+  readonly transport?: TransportName;
+  readonly trust: Trust;
+  readonly ringBytes: number;
+  readonly maxMessageBytes: number;
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /**
+   * Makes this end's half once the mechanism is known. The first call is optimistic (the requested transport, else "mempipe", with the trust
+   * asked for); it is called again if the broker answers that another transport or a stricter trust is needed.
+   */
+  prepare(transport: TransportName, trust: Trust): OfferedDescriptors;
+}
+
+/** The peer's half. Its descriptors belong to whoever receives the grant. */
+export interface Grant {
+  /** Broker-wide identity of the channel, for `fable flows` and restores. */
+  readonly flow: string;
+  readonly transport: TransportName;
+  /** Effective: the stricter of both ends and the policy. */
+  readonly trust: Trust;
+  readonly peerName: string;
+  readonly peerPid: number;
+  readonly peerUid: number;
+  readonly controlFd: number;
+  readonly ringFd: number | undefined;
+  readonly pidFd: number;
+}
+
+/** A connection somebody wants with a listening name. Its descriptors belong to whoever receives the offer. */
+export interface Offer extends Grant {
+  readonly doorbellFd: number;
+  readonly dataFd: number | undefined;
+  readonly ringBytes: number;
+  readonly maxMessageBytes: number;
+}
+
+/** The acceptor's answer; the descriptors stay the caller's, who closes them when the call returns. */
+export interface OfferAnswer {
+  readonly controlFd: number;
+  readonly ringFd?: number;
+}
+
+export interface ListenOptions {
+  /** Connections completed but not yet taken by the application; further ones are refused with BACKLOG_FULL. */
+  readonly backlog: number;
+  /** Answers an offer at once, or throws to refuse it (the message reaches the initiator). */
+  onOffer(offer: Offer): OfferAnswer;
+}
+
+export interface Registration {
+  readonly name: string;
+  listen(options: ListenOptions): Promise<void>;
+  unlisten(): Promise<void>;
+  /** Gives the name back. Live channels go on. */
+  close(): Promise<void>;
+}
+
+export interface NameEntry {
+  readonly name: string;
+  readonly pid: number;
+  readonly uid: number;
+  readonly listening: boolean;
+  readonly since: string;
+}
+
+export interface FlowDirection {
+  readonly from: string;
+  readonly transport: TransportName;
+  readonly trust: Trust | "n/a";
+  readonly epoch: number;
+  readonly messages: number;
+  readonly bytes: number;
+  readonly msgs_per_s: number;
+  readonly wakeups: number;
+  readonly blocked_ns: number;
+  readonly placement: string;
+}
+
+/** One line of `fable flows --json`. */
+export interface FlowEntry {
+  readonly flow: string;
+  readonly names: readonly [string, string];
+  readonly pids: readonly [number, number];
+  readonly directions: readonly FlowDirection[];
+  readonly reason: string;
+  readonly since: string;
+}
+
+export interface NameService {
+  register(name: string, options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<Registration>;
+  connect(request: ConnectRequest): Promise<Grant>;
+  names(): Promise<readonly NameEntry[]>;
+  flows(): Promise<readonly FlowEntry[]>;
+  /** Tells the broker that this end of a flow is gone. Never throws; a broker that is down learns it otherwise. */
+  flowClosed(flow: string): void;
+  /**
+   * Remembers what proves this end's half to a later broker: the own control region's descriptor, kept open (a duplicate) until flowClosed.
+   */
+  flowOpened(flow: string, controlFd: number): void;
+  /** The broker says the peer of a flow died. Ends also watch by themselves; whoever learns first acts. */
+  onPeerDead(flow: string, listener: () => void): () => void;
+  /** Keeps the process alive while true. */
+  setRef(on: boolean): void;
+  close(): Promise<void>;
+}

@@ -1,0 +1,25 @@
+/**
+ * The transport contract, TypeScript side. The native core implements each mechanism; to TypeScript a transport is a name, what it can do,
+ * and which descriptors travel to the peer when a channel is made. A message has the same record layout on every transport, so that reading
+ * and writing code (records.ts) is one and the same.
+ */
+
+/** Transport names, everywhere the same: API, CLI, JSON, broker. */
+export type TransportName = "mempipe" | "mempipe-spin" | "mempipe-futex" | "unix";
+
+/** How an end treats its peer: "trusted" lends memory in place, "untrusted" copies privately before anything looks. */
+export type Trust = "trusted" | "untrusted";
+
+export interface Transport {
+  readonly name: TransportName;
+  /** FABLE_TRANSPORT_* */
+  readonly code: number;
+  /** True if messages live in memory both ends map; false if they pass through the kernel. */
+  readonly sharedMemory: boolean;
+  /** How an end waits: as it sees fit, or forced (paper §2.1.3). */
+  readonly waiting: "adaptive" | "spin" | "futex" | "kernel";
+  /** "n/a" for kernel transports, which always copy. */
+  readonly trust: Trust | "n/a";
+  /** One line for `fable doctor` and `--help`. */
+  readonly description: string;
+}
