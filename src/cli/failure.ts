@@ -1,0 +1,44 @@
+/**
+ * From an error to what a person and a script see: one sentence on stderr with its code and remedy, and the exit status.
+ * 0 done, 1 failed, 2 wrong usage.
+ */
+import { FableError } from "../errors.ts";
+import { UsageError } from "./usage.ts";
+
+export interface Failure {
+  /** Empty when there is nobody to tell: the reader of stdout went away. */
+  readonly sentence: string;
+  readonly exitCode: 1 | 2;
+}
+
+/** A command's own verdict: it has already said what failed, or says it here. */
+export class CommandFailed extends Error {
+  override readonly name = "CommandFailed";
+}
+
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof UsageError) return { sentence: sentence(error.message, "USAGE", 'see "fable --help"'), exitCode: 2 };
+  if (error instanceof FableError) return { sentence: sentence(error.message, error.code, error.remedy), exitCode: 1 };
+  if (error instanceof CommandFailed) return { sentence: error.message === "" ? "" : sentence(error.message, "FAILED", undefined), exitCode: 1 };
+  const code = errorCode(error);
+  if (code === "EPIPE") return { sentence: "", exitCode: 1 };
+  const message = error instanceof Error ? error.message : String(error);
+  return { sentence: sentence(firstLine(message), code ?? "FAILED", undefined), exitCode: 1 };
+}
+
+/** `fable: what happened (CODE): what to do.` */
+export function sentence(message: string, code: string, remedy: string | undefined): string {
+  const body = firstLine(message).replace(/\s*[.!]+$/, "");
+  const tail = remedy === undefined ? "" : `: ${firstLine(remedy).replace(/\s*\.+$/, "")}`;
+  return `fable: ${body} (${code})${tail}.`;
+}
+
+/** The `code` that system errors carry (EPIPE, ENOENT, …). */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n").map((line) => line.trim()).filter((line) => line !== "").join(" ");
+}

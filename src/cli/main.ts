@@ -1,0 +1,192 @@
+/**
+ * The `fable` command. This file knows every option and no command's work: each command is imported when it runs, so that `fable cat` starts
+ * without the broker, the benchmark or the tables.
+ */
+import process from "node:process";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { VERSION } from "../version.ts";
+import { describeFailure } from "./failure.ts";
+import { createOutput, type Output, processEnvironment } from "./output.ts";
+import { parseCores, parseCount, parseSeconds, parseSize, parseSizes, parseWord, parseWords, UsageError } from "./usage.ts";
+import { DRIVERS, TRANSPORTS, TRUSTS } from "./words.ts";
+
+/** Runs one command line; gives the exit status. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync([...args], { from: "user" });
+    return typeof process.exitCode === "number" ? process.exitCode : 0;
+  } catch (error) {
+    if (error instanceof CommanderError) return commanderStatus(error);
+    const failure = describeFailure(error);
+    if (failure.sentence !== "") processEnvironment(false).writeError(`${failure.sentence}\n`);
+    return failure.exitCode;
+  }
+}
+
+function program(): Command {
+  const root = new Command("fable");
+  root.description("Channels between processes that know each other by name, over the fastest safe transport.");
+  root.version(VERSION, "-V, --version", "print the version");
+  root.helpOption("-h, --help", "show help, with examples");
+  root.helpCommand("help [command]", "show help of a command");
+  root.showHelpAfterError(false).configureOutput({ outputError: (text, write) => write(usageSentence(text)) });
+  root.exitOverride();
+  examples(root, ["fable demo", "fable cat --listen xio://backup > archive.tar", "fable ls --json"]);
+  addDemo(root);
+  addBroker(root);
+  addLs(root);
+  addFlows(root);
+  addCat(root);
+  addDoctor(root);
+  addBench(root);
+  addPrivate(root);
+  return root;
+}
+
+interface Common {
+  readonly json?: true;
+  readonly socket?: string;
+}
+
+function addDemo(root: Command): void {
+  const command = sub(root, "demo", "a broker, a Bun end and a Deno end: a real file and a request/response load, verified");
+  command.option("--file <path>", "the file to move (default: a runtime's own executable, at least 100 MB)");
+  command.option("--requests <n>", "round trips of the second part", value((text) => parseCount(text, 1, 100_000_000)), 200_000);
+  command.option("--transport <name>", "by hand instead of the broker's choice", value((text) => parseWord(text, TRANSPORTS)));
+  json(command);
+  examples(command, ["fable demo", "fable demo --file /usr/lib/locale/locale-archive", "fable demo --requests 1000000 --json"]);
+  command.action(async (options) => (await import("./demo.ts")).demo(output(options), options));
+}
+
+function addBroker(root: Command): void {
+  const command = sub(root, "broker", "the name service in the foreground; programs start one by themselves if none runs");
+  socket(command);
+  command.option("--policy <file>", "rules for trust and transports");
+  command.option("--parent <uri>", "a higher name service");
+  command.option("--replace", "take over from a running broker without dropping a name");
+  command.option("--embedded", "leave by itself when nobody needs it any more");
+  json(command);
+  examples(command, ["fable broker", "fable broker --socket /run/fable/broker.sock", "fable broker --replace"]);
+  command.action(async (options) => (await import("./broker.ts")).broker(output(options), options));
+}
+
+function addLs(root: Command): void {
+  const command = sub(root, "ls", "registered names");
+  socket(command);
+  json(command);
+  examples(command, ["fable ls", "fable ls --json | jq -r '.[].name'", "fable ls | cut -f1"]);
+  command.action(async (options) => (await import("./ls.ts")).ls(output(options), options));
+}
+
+function addFlows(root: Command): void {
+  const command = sub(root, "flows", "live channels: transport, trust, traffic, waits, placement, and why");
+  socket(command);
+  json(command);
+  examples(command, ["fable flows", "fable flows --json | jq '.[].directions[].msgs_per_s'"]);
+  command.action(async (options) => (await import("./flows.ts")).flows(output(options), options));
+}
+
+function addCat(root: Command): void {
+  const command = sub(root, "cat", "stdin to a channel, a channel to stdout");
+  command.argument("<name>", "the peer's name, or with --listen the own one, as in xio://backup");
+  command.option("-l, --listen", "register NAME and take one connection");
+  socket(command);
+  command.option("--transport <name>", "by hand instead of the broker's choice", value((text) => parseWord(text, TRANSPORTS)));
+  command.option("--trust <trust>", "how far to trust the peer", value((text) => parseWord(text, TRUSTS)));
+  command.option("--ring <size>", "bytes of the ring this end writes: a power of two", value(parseRing));
+  command.option("--timeout <seconds>", "give up connecting after this long", value((text) => parseSeconds(text)), 10);
+  command.option("--wait", "wait for the name until --timeout instead of failing when nobody listens");
+  command.option("--stats", "say on stderr what moved and how fast");
+  examples(command, [
+    "fable cat --listen xio://backup > archive.tar",
+    "tar c src | fable cat xio://backup",
+    "fable cat --listen xio://shell --stats < /dev/null",
+  ]);
+  command.action(async (name: string, options) => (await import("./cat.ts")).cat(output(options), name, options));
+}
+
+function addDoctor(root: Command): void {
+  const command = sub(root, "doctor", "tries everything FABLE needs on this machine and says what to do about what does not work");
+  socket(command);
+  json(command);
+  examples(command, ["fable doctor", "fable doctor --json | jq '.checks[] | select(.status != \"ok\")'"]);
+  command.action(async (options) => (await import("./doctor.ts")).doctor(output(options), options));
+}
+
+function addBench(root: Command): void {
+  const command = sub(root, "bench", "latency and throughput of the transports, each cell beside the cost of one cache line");
+  command.argument("<kind>", "lat or thr");
+  command.option("--transport <list>", `of ${TRANSPORTS.join(", ")}, or all`, value((text) => parseWords(text, TRANSPORTS)));
+  command.option("--size <list>", "message sizes, as in 64,4K,64K", value((text) => parseSizes(text, 1, 2 ** 26)));
+  command.option("--cores <cores>", "two numbers as in 0,1, or same, or all", value(parseCores));
+  command.option("--driver <list>", `of ${DRIVERS.join(", ")}, or all`, value((text) => parseWords(text, DRIVERS)));
+  command.option("--trust <trust>", "trusted, untrusted or both", value((text) => parseWord(text, ["trusted", "untrusted", "both"])));
+  command.option("--seconds <s>", "time per cell", value((text) => parseSeconds(text)));
+  command.option("--messages <n>", "messages per cell instead of time", value((text) => parseCount(text, 1)));
+  command.option("--batch <n>", "messages per publication (thr)", value((text) => parseCount(text, 1, 65_536)));
+  command.option("--json <file>", "write the cells there; - is stdout");
+  command.option("--html <file>", "write a report there");
+  examples(command, ["fable bench lat", "fable bench thr --transport mempipe,unix --size 64,4K --driver bun", "fable bench lat --cores same --json -"]);
+  command.action(async (kind: string, options) => {
+    const parsed = usage(() => parseWord(kind, ["lat", "thr"] as const));
+    await (await import("./bench.ts")).bench(parsed, options);
+  });
+}
+
+/** What the demo starts in its two runtimes; not for people. */
+function addPrivate(root: Command): void {
+  const command = root.command("demo-end", { hidden: true }).argument("<role>").option("--file <path>").option("--requests <n>", "", Number);
+  command.option("--transport <name>").exitOverride();
+  command.action(async (role: string, options) => (await import("./demo-end.ts")).demoEnd(role, options));
+}
+
+function sub(root: Command, name: string, description: string): Command {
+  return root.command(name).description(description).allowExcessArguments(false).exitOverride().copyInheritedSettings(root);
+}
+
+function socket(command: Command): void {
+  command.option("--socket <path>", "the broker's socket (default: $FABLE_SOCKET, else the runtime folder's)");
+}
+
+function json(command: Command): void {
+  command.option("--json", "one JSON value on stdout");
+}
+
+function examples(command: Command, lines: readonly string[]): void {
+  command.addHelpText("after", `\nExamples:\n${lines.map((line) => `  $ ${line}`).join("\n")}`);
+}
+
+function output(options: Common): Output {
+  return createOutput(processEnvironment(options.json === true));
+}
+
+function parseRing(text: string): number {
+  const size = parseSize(text, 4096, 2 ** 26);
+  if ((size & (size - 1)) !== 0) throw new UsageError(`${text} is not a power of two`);
+  return size;
+}
+
+/** Commander wants its own error class from an option's parser. */
+function value<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => usage(() => parse(text));
+}
+
+function usage<T>(work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof UsageError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
+function commanderStatus(error: CommanderError): number {
+  return error.exitCode === 0 ? 0 : 2;
+}
+
+/** `error: unknown option '--x'` becomes the one sentence every other failure has. */
+function usageSentence(text: string): string {
+  return text;
+}
+
+if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
