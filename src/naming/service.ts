@@ -24,11 +24,18 @@ export interface ConnectRequest {
   readonly trust: Trust;
   readonly ringBytes: number;
   readonly maxMessageBytes: number;
+  /** The deadline of everything: reaching or starting a broker, waiting for the listener, its answer. */
   readonly timeoutMs: number;
+  /**
+   * What to do while nobody listens at the name: wait for somebody until the deadline (the default; then NAME_UNKNOWN or NOT_LISTENING), or
+   * with false fail so at once.
+   */
+  readonly wait?: boolean;
   readonly signal?: AbortSignal;
   /**
    * Makes this end's half once the mechanism is known. The first call is optimistic (the requested transport, else "mempipe", with the trust
-   * asked for); it is called again if the broker answers that another transport or a stricter trust is needed.
+   * asked for); it is called again if the broker answers that another transport or a stricter trust is needed, or if broker or listener died
+   * before they answered. Each call replaces the half of the call before, which its maker closes: that one may have been seen by somebody.
    */
   prepare(transport: TransportName, trust: Trust): OfferedDescriptors;
 }
@@ -65,7 +72,12 @@ export interface OfferAnswer {
 export interface ListenOptions {
   /** Connections completed but not yet taken by the application; further ones are refused with BACKLOG_FULL. */
   readonly backlog: number;
-  /** Answers an offer at once, or throws to refuse it (the message reaches the initiator). */
+  /** How this end wants to treat its peers (default "trusted"); the effective trust is in each offer. */
+  readonly trust?: Trust;
+  /**
+   * Answers an offer at once, or throws to refuse it. Code and message of a FableError reach the initiator, of another error the message with
+   * the code REFUSED: throw BACKLOG_FULL when the application has not taken the last ones.
+   */
   onOffer(offer: Offer): OfferAnswer;
 }
 
@@ -75,6 +87,13 @@ export interface Registration {
   unlisten(): Promise<void>;
   /** Gives the name back. Live channels go on. */
   close(): Promise<void>;
+}
+
+export interface RegisterOptions {
+  /** Lets other registrations of the same user that also ask for it have the name too; connections are spread over those that listen. */
+  readonly share?: boolean;
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
 }
 
 export interface NameEntry {
@@ -109,10 +128,11 @@ export interface FlowEntry {
 }
 
 export interface NameService {
-  register(name: string, options?: { readonly timeoutMs?: number; readonly signal?: AbortSignal }): Promise<Registration>;
+  register(name: string, options?: RegisterOptions): Promise<Registration>;
   connect(request: ConnectRequest): Promise<Grant>;
   names(): Promise<readonly NameEntry[]>;
-  flows(): Promise<readonly FlowEntry[]>;
+  /** Rates are over the last `windowMs` (the call takes that long), else since the last time somebody asked. */
+  flows(options?: { readonly windowMs?: number }): Promise<readonly FlowEntry[]>;
   /** Tells the broker that this end of a flow is gone. Never throws; a broker that is down learns it otherwise. */
   flowClosed(flow: string): void;
   /**
