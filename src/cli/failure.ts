@@ -17,7 +17,7 @@ export class CommandFailed extends Error {
 }
 
 export function describeFailure(error: unknown): Failure {
-  if (error instanceof UsageError) return { sentence: sentence(error.message, "USAGE", 'see "fable --help"'), exitCode: 2 };
+  if (error instanceof UsageError) return { sentence: sentence(error.message, "USAGE", error.remedy), exitCode: 2 };
   if (error instanceof FableError) return { sentence: sentence(error.message, error.code, error.remedy), exitCode: 1 };
   if (error instanceof CommandFailed) return { sentence: error.message === "" ? "" : sentence(error.message, "FAILED", undefined), exitCode: 1 };
   const code = errorCode(error);

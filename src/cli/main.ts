@@ -16,8 +16,8 @@ export async function main(args: readonly string[]): Promise<number> {
     await program().parseAsync([...args], { from: "user" });
     return typeof process.exitCode === "number" ? process.exitCode : 0;
   } catch (error) {
-    if (error instanceof CommanderError) return commanderStatus(error);
-    const failure = describeFailure(error);
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    const failure = describeFailure(error instanceof CommanderError ? usageError(error, args) : error);
     if (failure.sentence !== "") processEnvironment(false).writeError(`${failure.sentence}\n`);
     return failure.exitCode;
   }
@@ -29,8 +29,8 @@ function program(): Command {
   root.version(VERSION, "-V, --version", "print the version");
   root.helpOption("-h, --help", "show help, with examples");
   root.helpCommand("help [command]", "show help of a command");
-  root.showHelpAfterError(false).configureOutput({ outputError: (text, write) => write(usageSentence(text)) });
-  root.exitOverride();
+  // Errors are written once, by main(), as one sentence.
+  root.configureOutput({ outputError: () => {} }).exitOverride();
   examples(root, ["fable demo", "fable cat --listen xio://backup > archive.tar", "fable ls --json"]);
   addDemo(root);
   addBroker(root);
@@ -180,13 +180,13 @@ function usage<T>(work: () => T): T {
   }
 }
 
-function commanderStatus(error: CommanderError): number {
-  return error.exitCode === 0 ? 0 : 2;
-}
-
-/** `error: unknown option '--x'` becomes the one sentence every other failure has. */
-function usageSentence(text: string): string {
-  return text;
+/** Commander's complaint, in the one sentence every other failure has. */
+function usageError(error: CommanderError, args: readonly string[]): UsageError {
+  const [name, topic] = args.filter((word) => !word.startsWith("-"));
+  if (error.code === "commander.help") return new UsageError(topic === undefined ? "no command given" : `unknown command "${topic}"`);
+  const message = error.message.replace(/^error: /, "").replace(/^option '(--[a-z-]+)[^']*' argument '.*?' is invalid\. /s, "$1: ");
+  if (error.code === "commander.unknownCommand" || name === undefined) return new UsageError(message);
+  return new UsageError(message, `see "fable ${name} --help"`);
 }
 
 if (import.meta.main) process.exitCode = await main(process.argv.slice(2));

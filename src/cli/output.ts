@@ -4,6 +4,7 @@
  */
 import { writeSync } from "node:fs";
 import process from "node:process";
+import picocolors from "picocolors";
 import { errorCode } from "./failure.ts";
 
 export interface Colours {
@@ -31,7 +32,7 @@ export interface Output {
   progress(text: string): void;
 }
 
-const PLAIN: Colours = { bold: same, dim: same, green: same, yellow: same, red: same };
+const PLAIN: Colours = picocolors.createColors(false);
 
 export interface OutputEnvironment {
   readonly json: boolean;
@@ -56,7 +57,7 @@ export function processEnvironment(json: boolean): OutputEnvironment {
 
 export function createOutput(environment: OutputEnvironment): Output {
   const { json, stdoutTerminal: terminal } = environment;
-  const colours = terminal && !environment.noColour && !json ? ansi() : PLAIN;
+  const colours = terminal && !environment.noColour && !json ? picocolors.createColors(true) : PLAIN;
   let progressShown = false;
   const clear = () => {
     if (progressShown) environment.writeError("\r\x1b[K");
@@ -105,11 +106,6 @@ async function drawTable(header: readonly string[], rows: readonly (readonly str
   return `${table.toString().split("\n").map((line) => line.trimEnd()).join("\n")}\n`;
 }
 
-function ansi(): Colours {
-  const wrap = (open: number, close: number) => (text: string) => `\x1b[${open}m${text}\x1b[${close}m`;
-  return { bold: wrap(1, 22), dim: wrap(2, 22), green: wrap(32, 39), yellow: wrap(33, 39), red: wrap(31, 39) };
-}
-
 /** Synchronous, so that a result is out before the process exits; a full pipe is waited for. */
 function writeFully(fd: number, text: string): void {
   const bytes = new TextEncoder().encode(text);
@@ -122,8 +118,4 @@ function writeFully(fd: number, text: string): void {
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
     }
   }
-}
-
-function same(text: string): string {
-  return text;
 }

@@ -6,6 +6,12 @@
 /** The command line is wrong: exit 2. */
 export class UsageError extends Error {
   override readonly name = "UsageError";
+  readonly remedy: string;
+
+  constructor(message: string, remedy = 'see "fable --help"') {
+    super(message);
+    this.remedy = remedy;
+  }
 }
 
 const SIZE_UNITS: Readonly<Record<string, number>> = { "": 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
