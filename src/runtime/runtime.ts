@@ -44,3 +44,13 @@ export interface Runtime {
   /** Command line that runs a TypeScript or JavaScript file with all permissions the broker needs, without the file. */
   commandFor(executable: string): readonly string[];
 }
+
+/**
+ * What an adapter gives before the library is loaded. {@link watchOwned} closes the descriptor it is given together with the watch, because
+ * both runtimes do; `load.ts` makes a {@link Runtime} of it by handing in duplicates.
+ */
+export interface RuntimeHost extends Omit<Runtime, "watchDoorbell"> {
+  watchOwned(ownedFd: number, onRing: (bytes: number) => void, onHangUp: () => void): DoorbellWatch;
+  /** An environment variable, if it is set and may be read without asking the user. */
+  environment(name: string): string | undefined;
+}
