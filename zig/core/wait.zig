@@ -1,0 +1,265 @@
+//! Waiting for a set of channels and descriptors: look, spin, announce, look again, sleep.
+//!
+//! One spin and one membarrier serve the whole set. Spinning is for peers that run on another CPU and were busy lately; where it keeps
+//! finding nothing it is tried ever less often. A sleep ends by a byte on the doorbell, by its hang-up, by the peer's pidfd, or on the futex.
+
+const std = @import("std");
+const control = @import("../layout/control.zig");
+const fault = @import("fault.zig");
+const bells = @import("bell.zig");
+
+pub const readable: u32 = 1;
+pub const writable: u32 = 2;
+
+/// fable_wait_entry
+pub const Entry = extern struct {
+    handle: u32,
+    want: u32,
+    ready: u32,
+    reserved: u32,
+};
+
+/// The longest sleep on a futex: a futex is no descriptor, so nothing else is noticed meanwhile.
+const futex_slice_ns = 50 * std.time.ns_per_ms;
+const futex_slice_with_waker_ns = 10 * std.time.ns_per_ms;
+/// A forced spin looks at the peer's life this often.
+const spin_check_ns = std.time.ns_per_ms;
+
+pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
+    return struct {
+        const Self = @This();
+
+        pub const Item = struct {
+            /// Null: a descriptor, or a handle that is no channel (then it is `broken`).
+            channel: ?*Channel,
+            fd: i32 = -1,
+            want: u32,
+            ready: u32 = 0,
+            broken: bool = false,
+        };
+
+        items: []Item,
+        /// For ppoll: 3 per item and one more.
+        fds: []Sys.PollFd,
+
+        /// Looks once at everything. How many are ready.
+        fn look(w: *Self) u32 {
+            var count: u32 = 0;
+            for (w.items) |*item| {
+                const c = item.channel orelse {
+                    if (item.broken) item.ready = item.want;
+                    if (item.ready != 0) count += 1;
+                    continue;
+                };
+                item.ready = 0;
+                if (item.want & readable != 0 and c.readable()) item.ready |= readable;
+                if (item.want & writable != 0 and c.writable()) item.ready |= writable;
+                if (item.want & readable == 0) c.idle();
+                if (item.ready != 0) count += 1;
+            }
+            return count;
+        }
+
+        /// Looks once at the plain descriptors, and at sockets that only ppoll can tell about.
+        fn lookAtDescriptors(w: *Self) void {
+            var count: usize = 0;
+            for (w.items) |*item| {
+                if (item.channel != null or item.broken) continue;
+                w.fds[count] = .{ .fd = item.fd, .events = events(item.want), .revents = 0 };
+                count += 1;
+            }
+            if (count == 0) return;
+            _ = Sys.poll(w.fds[0..count], 0);
+            count = 0;
+            for (w.items) |*item| {
+                if (item.channel != null or item.broken) continue;
+                item.ready = readyOf(w.fds[count].revents, item.want);
+                count += 1;
+            }
+        }
+
+        fn events(want: u32) i16 {
+            return (if (want & readable != 0) Sys.POLLIN else 0) | (if (want & writable != 0) Sys.POLLOUT else @as(i16, 0));
+        }
+
+        fn readyOf(revents: i16, want: u32) u32 {
+            if (revents & (Sys.POLLHUP | Sys.POLLERR) != 0) return want & (readable | writable);
+            return (if (revents & Sys.POLLIN != 0) readable else 0) | (if (revents & Sys.POLLOUT != 0) writable else @as(u32, 0));
+        }
+
+        fn awake(w: *Self) void {
+            for (w.items) |*item| if (item.channel) |c| c.bell.awake();
+        }
+
+        /// Is there a peer worth spinning for?
+        fn worthSpinning(w: *Self) bool {
+            var worth = false;
+            const here = Sys.cpu();
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (c.bell.own.cpu != here) c.bell.own.cpu = here;
+                if (c.traffic) {
+                    if (c.spin_pause > 0) {
+                        c.spin_pause -= 1;
+                    } else if (@as(*const volatile u32, &c.bell.peer.cpu).* != here and c.options.kind != .mempipe_futex) worth = true;
+                }
+            }
+            return worth;
+        }
+
+        fn spin(w: *Self, spin_ns: u64) u32 {
+            const until = Sys.nowNs() +% spin_ns;
+            var found: u32 = 0;
+            while (true) {
+                var round: u32 = 0;
+                while (round < 32) : (round += 1) {
+                    found = w.look();
+                    if (found != 0) break;
+                    Sys.relax();
+                }
+                if (found != 0 or Sys.nowNs() >= until) break;
+            }
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (item.ready != 0) {
+                    c.spin_misses = 0;
+                } else if (found == 0 and c.traffic) {
+                    c.traffic = false; // not before something comes again
+                    c.spin_misses = @min(c.spin_misses +| 1, 6);
+                    c.spin_pause = (@as(u32, 1) << c.spin_misses) - 2;
+                }
+            }
+            return found;
+        }
+
+        pub const Announce = enum { no, doorbell, native };
+
+        /// fable_poll. How many are ready; 0 after announcing: sleep.
+        pub fn poll(w: *Self, spin_ns: u64, announce: Announce) u32 {
+            w.awake();
+            w.lookAtDescriptors();
+            var count = w.look();
+            if (count != 0) return count;
+            if (spin_ns != 0 and w.worthSpinning()) {
+                count = w.spin(spin_ns);
+                if (count != 0) return count;
+            }
+            if (announce == .no) return 0;
+            const here = Sys.cpu();
+            var fences = false;
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                c.bell.own.cpu = here;
+                c.announce(item.want, announce == .native, w.futexed());
+                if (c.bell.own.flags & control.flag_no_membarrier != 0) fences = true;
+            }
+            if (fences or !Sys.globalBarrier()) bells.fullFence();
+            count = w.look();
+            if (count != 0) w.awake();
+            return count;
+        }
+
+        /// A futex serves exactly one channel.
+        fn futexed(w: *const Self) bool {
+            if (w.items.len != 1) return false;
+            const c = w.items[0].channel orelse return false;
+            return c.options.kind == .mempipe_futex;
+        }
+
+        fn forcedSpin(w: *const Self) bool {
+            for (w.items) |*item| {
+                const c = item.channel orelse return false;
+                if (c.options.kind != .mempipe_spin) return false;
+            }
+            return w.items.len != 0;
+        }
+
+        pub const Woken = union(enum) { ready: u32, timeout, waker };
+
+        /// fable_wait. Blocks until something is ready, `timeout_ms` passed (negative: never) or `waker` is readable.
+        pub fn wait(w: *Self, timeout_ms: i32, spin_ns: u64, waker: i32) Woken {
+            const began = Sys.nowNs();
+            const until: ?u64 = if (timeout_ms < 0) null else began +% @as(u64, @intCast(timeout_ms)) *% std.time.ns_per_ms;
+            const forced = w.forcedSpin();
+            const woken: Woken = while (true) {
+                const count = if (forced) w.poll(0, .no) else w.poll(spin_ns, .native);
+                if (count != 0) break .{ .ready = count };
+                const now = Sys.nowNs();
+                const left: ?u64 = if (until) |end| end -| now else null;
+                if (left == 0) break .timeout;
+                if (forced) {
+                    const spun = w.spin(@min(left orelse spin_check_ns, spin_check_ns));
+                    if (spun != 0) break .{ .ready = spun };
+                    if (w.sleep(0, waker)) break .waker;
+                } else if (w.futexed()) {
+                    if (w.sleepOnFutex(left, waker)) break .waker;
+                } else if (w.sleep(left, waker)) break .waker;
+            };
+            w.awake();
+            w.account(Sys.nowNs() -% began);
+            return woken;
+        }
+
+        fn account(w: *Self, slept_ns: u64) void {
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (item.want & readable != 0) c.bell.own.waited_ns +%= slept_ns else c.bell.own.blocked_ns +%= slept_ns;
+            }
+        }
+
+        /// True: the waker rang.
+        fn sleepOnFutex(w: *Self, left: ?u64, waker: i32) bool {
+            const c = w.items[0].channel.?;
+            const announced = c.bell.own.sleep_word;
+            const seen = @atomicLoad(u32, &c.bell.peer.rung_word, .acquire);
+            if (seen != announced) {
+                const slice: u64 = if (waker >= 0) futex_slice_with_waker_ns else futex_slice_ns;
+                Sys.futexWait(&c.bell.peer.rung_word, seen, @min(left orelse slice, slice));
+            }
+            return w.sleep(0, waker);
+        }
+
+        /// ppoll on doorbells, sockets, pidfds, descriptors and the waker. True: the waker rang.
+        fn sleep(w: *Self, left: ?u64, waker: i32) bool {
+            var count: usize = 0;
+            for (w.items) |*item| {
+                const c = item.channel orelse {
+                    if (!item.broken) add(w.fds, &count, item.fd, events(item.want));
+                    continue;
+                };
+                add(w.fds, &count, c.doorbell, Sys.POLLIN);
+                if (!c.dead) add(w.fds, &count, c.pid_fd, Sys.POLLIN);
+                const socket = c.socketEvents(item.want, Sys.POLLIN, Sys.POLLOUT);
+                if (socket.events != 0) add(w.fds, &count, socket.fd, socket.events);
+            }
+            const before_waker = count;
+            add(w.fds, &count, waker, Sys.POLLIN);
+            const timeout: i64 = if (left) |ns| @intCast(@min(ns, 1 << 62)) else -1;
+            if (Sys.poll(w.fds[0..count], timeout) == 0) return false;
+
+            var i: usize = 0;
+            for (w.items) |*item| {
+                const c = item.channel orelse {
+                    if (!item.broken) i += @intFromBool(item.fd >= 0);
+                    continue;
+                };
+                if (c.doorbell >= 0) {
+                    if (w.fds[i].revents != 0) c.answerDoorbell();
+                    i += 1;
+                }
+                if (!c.dead and c.pid_fd >= 0) {
+                    if (w.fds[i].revents != 0) c.peerDied();
+                    i += 1;
+                }
+                if (i < before_waker and c.socketEvents(item.want, Sys.POLLIN, Sys.POLLOUT).events != 0) i += 1;
+            }
+            return waker >= 0 and w.fds[before_waker].revents != 0;
+        }
+
+        fn add(fds: []Sys.PollFd, count: *usize, fd: i32, wanted: i16) void {
+            if (fd < 0) return;
+            fds[count.*] = .{ .fd = fd, .events = wanted, .revents = 0 };
+            count.* += 1;
+        }
+    };
+}
