@@ -1,0 +1,110 @@
+/**
+ * `npm test`: builds, then runs the Zig tests, the TypeScript tests under Bun and under Deno, and the process tests; last, whether they left
+ * anything behind. Prints one line each, everything a failing runner said, and at the end `N passed, N failed`.
+ *
+ *   npm test                          everything
+ *   npm test -- deno tests/runtime    some runners (zig bun deno process), some folders or files
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { filesBelow, tool } from "./lib/checkout.ts";
+import { atLeastOneFailure, closingLine, type Counts, junitCounts, sum, zigCounts } from "./lib/counts.ts";
+import { makeScratch, type Scratch } from "./lib/leftovers.ts";
+import { run, type RunResult } from "./lib/run.ts";
+
+const RUNNERS = ["zig", "bun", "deno", "process"] as const;
+type Runner = typeof RUNNERS[number];
+
+const RUNNER_TIMEOUT_MS = 300_000;
+const TEST_TIMEOUT_MS = 120_000;
+
+/** The process tests drive both runtimes themselves, so one runtime runs them. */
+const isProcessTest = (path: string) => path.startsWith("tests/process/");
+
+interface Selection {
+  readonly runners: readonly Runner[];
+  readonly files: readonly string[];
+}
+
+function select(words: readonly string[]): Selection {
+  const runners = RUNNERS.filter((runner) => words.includes(runner));
+  const paths = words.filter((word) => !RUNNERS.some((runner) => runner === word));
+  const all = filesBelow("tests", (path) => path.endsWith("_test.ts"));
+  const files = paths.length === 0 ? all : all.filter((file) => paths.some((path) => file.startsWith(path.replace(/^\.\//, ""))));
+  if (files.length === 0) throw new Error(`no test file in ${paths.join(", ")}`);
+  const fitting = RUNNERS.filter((runner) => paths.length === 0 || runner !== "zig");
+  return { runners: runners.length === 0 ? fitting : runners, files };
+}
+
+async function runTests(runner: Runner, files: readonly string[], scratch: Scratch): Promise<Counts> {
+  const options = { quiet: true, timeoutMs: RUNNER_TIMEOUT_MS, env: scratch.environment(runner) };
+  if (runner === "zig") {
+    const result = await run(tool("zig"), ["build", "test", "--summary", "all"], options);
+    return report(runner, result, zigCounts(result.output) ?? { passed: 0, failed: 0 });
+  }
+  const own = files.filter((file) => isProcessTest(file) === (runner === "process"));
+  if (own.length === 0) return { passed: 0, failed: 0 };
+  const folder = mkdtempSync(join(tmpdir(), "fable-report-"));
+  const xml = join(folder, "report.xml");
+  try {
+    const result = runner === "deno"
+      ? await run(tool("deno"), ["test", "--allow-all", "--no-check", `--junit-path=${xml}`, ...own], options)
+      : await run(tool("bun"), [
+        "test",
+        `--timeout=${TEST_TIMEOUT_MS}`,
+        "--reporter=junit",
+        `--reporter-outfile=${xml}`,
+        ...own.map((file) => `./${file}`),
+      ], options);
+    return report(runner, result, junitCounts(readReport(xml)));
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Missing when the runner ended before it could write it. */
+function readReport(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function report(name: string, result: RunResult, counted: Counts): Counts {
+  const counts = atLeastOneFailure(counted, result.exitCode);
+  if (counts.failed > 0) {
+    console.log(
+      `---- ${name} ----\n${result.output.trimEnd()}\n---- end of ${name}${result.timedOut ? ": stopped, it took too long" : ""} ----`,
+    );
+  }
+  console.log(`${name.padEnd(10)} ${closingLine(counts)} (${result.seconds.toFixed(1)} s)`);
+  return counts;
+}
+
+async function reportLeftovers(scratch: Scratch): Promise<Counts> {
+  const left = await scratch.leftovers();
+  for (const sentence of left) console.log(`left behind: ${sentence}`);
+  const counts = left.length === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  console.log(`${"leftovers".padEnd(10)} ${closingLine(counts)}`);
+  return counts;
+}
+
+const selection = select(process.argv.slice(2));
+const build = await run(process.execPath, [...(process.versions.bun === undefined ? ["run", "-A"] : []), "scripts/build.ts"], {
+  quiet: true,
+});
+const counts: Counts[] = [];
+if (build.exitCode !== 0) {
+  counts.push(report("build", build, { passed: 0, failed: 1 }));
+} else {
+  if (build.output !== "") console.log(build.output.trimEnd());
+  const scratch = makeScratch();
+  for (const runner of selection.runners) counts.push(await runTests(runner, selection.files, scratch));
+  counts.push(await reportLeftovers(scratch));
+}
+const total = sum(counts);
+console.log(closingLine(total));
+process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
