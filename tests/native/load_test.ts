@@ -20,7 +20,16 @@ const CONTRACT: NativeContract = {
 };
 
 function library(changes: FakeLibrary["functions"] = {}): FakeLibrary {
-  return { functions: { fable_abi_version: () => 3, fable_init: () => 0, fable_errno: () => 24, fable_blocks: () => 1, fable_dup: () => 9, ...changes } };
+  return {
+    functions: {
+      fable_abi_version: () => 3,
+      fable_init: () => 0,
+      fable_errno: () => 24,
+      fable_blocks: () => 1,
+      fable_dup: () => 9,
+      ...changes,
+    },
+  };
 }
 
 /** One sentence: starts with a capital, ends with one full stop. */
@@ -40,19 +49,29 @@ function refusal(host: RuntimeHost, candidates: readonly string[]): () => unknow
 
 describe("openNative", () => {
   test("opens the first library that exists", () => {
-    const native = openNative(fakeHost({ "/b.so": library(), "/c.so": library({ fable_abi_version: () => 99 }) }), ["/a.so", "/b.so", "/c.so"], CONTRACT);
+    const native = openNative(fakeHost({ "/b.so": library(), "/c.so": library({ fable_abi_version: () => 99 }) }), [
+      "/a.so",
+      "/b.so",
+      "/c.so",
+    ], CONTRACT);
     assert.equal(native.library.abi_version(), 3);
     assert.equal(native.blocks.length, 4096 * 16);
   });
 
   test("another platform", () => {
     const sentence = /Linux on x64 and arm64, and this is darwin on arm64/;
-    assert.throws(refusal(fakeHost({}, { platform: "darwin", arch: "arm64" }), ["/a.so"]), isRefusal("UNSUPPORTED_PLATFORM", sentence, /Linux/));
+    assert.throws(
+      refusal(fakeHost({}, { platform: "darwin", arch: "arm64" }), ["/a.so"]),
+      isRefusal("UNSUPPORTED_PLATFORM", sentence, /Linux/),
+    );
     assert.throws(refusal(fakeHost({}, { arch: "riscv64" }), ["/a.so"]), isRefusal("UNSUPPORTED_PLATFORM", /riscv64/, /Linux/));
   });
 
   test("a missing file is told from every other trouble", () => {
-    assert.throws(refusal(fakeHost({}), ["/a.so", "/b.so"]), isRefusal("LIBRARY_MISSING", /\/a\.so or \/b\.so/, /npm run build.*FABLE_LIBRARY/));
+    assert.throws(
+      refusal(fakeHost({}), ["/a.so", "/b.so"]),
+      isRefusal("LIBRARY_MISSING", /\/a\.so or \/b\.so/, /npm run build.*FABLE_LIBRARY/),
+    );
     assert.throws(refusal(fakeHost({}), []), isRefusal("LIBRARY_MISSING", /not found\.$/, /npm run build/));
     const broken = fakeHost({ "/a.so": new Error("/a.so: invalid ELF header") });
     assert.throws(refusal(broken, ["/a.so", "/b.so"]), isRefusal("LIBRARY_STALE", /invalid ELF header/, /npm run build/));
@@ -110,7 +129,10 @@ describe("loadNative", () => {
   });
 
   test("refuses a path that is no library", () => {
-    assert.throws(() => loadNative({ path: "/nonexistent/libfable.so" }), isRefusal("LIBRARY_MISSING", /\/nonexistent\/libfable\.so/, /npm run build/));
+    assert.throws(
+      () => loadNative({ path: "/nonexistent/libfable.so" }),
+      isRefusal("LIBRARY_MISSING", /\/nonexistent\/libfable\.so/, /npm run build/),
+    );
     assert.throws(() => loadNative({ path: "/proc/self/cmdline" }), isRefusal("LIBRARY_STALE", /\/proc\/self\/cmdline/, /npm run build/));
   });
 

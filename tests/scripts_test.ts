@@ -1,0 +1,60 @@
+/** The test runner's own arithmetic: reports of both runtimes and of Zig, and what happens when a runner dies. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { atLeastOneFailure, closingLine, junitCounts, sum, zigCounts } from "../scripts/lib/counts.ts";
+
+describe("junitCounts", () => {
+  test("counts Bun's nested report", () => {
+    const xml = `<testsuites tests="4"><testsuite name="a_test.ts"><testsuite name="group">
+      <testcase name="one" classname="group" assertions="0" />
+      <testcase name="two" classname="group" assertions="0"><failure type="AssertionError" /></testcase>
+      <testcase name="three" classname="group"><skipped /></testcase>
+      </testsuite><testcase name="alone" classname="" /></testsuite></testsuites>`;
+    assert.deepEqual(junitCounts(xml), { passed: 2, failed: 1 });
+  });
+
+  test("counts Deno's flat report, without the groups themselves", () => {
+    const xml = `<testsuites><testsuite name="./a_test.ts">
+        <testcase name="group" classname="x"><failure message="1 test step failed.">…</failure></testcase>
+        <testcase name="alone" classname="x" time="0.001">
+        </testcase></testsuite><testsuite name="ext">
+        <testcase name="group &gt; one" classname="y"></testcase>
+        <testcase name="group &gt; deep" classname="y"></testcase>
+        <testcase name="group &gt; deep &gt; two" classname="y"><failure message="no">…</failure></testcase>
+        </testsuite></testsuites>`;
+    assert.deepEqual(junitCounts(xml), { passed: 2, failed: 1 });
+  });
+
+  test("a group that fails by itself is a failure", () => {
+    const xml = `<testcase name="group"><failure message="hook">…</failure></testcase><testcase name="group &gt; one"></testcase>`;
+    assert.deepEqual(junitCounts(xml), { passed: 1, failed: 1 });
+  });
+
+  test("no report, no tests", () => {
+    assert.deepEqual(junitCounts(""), { passed: 0, failed: 0 });
+  });
+});
+
+describe("zigCounts", () => {
+  test("reads the build summary", () => {
+    assert.deepEqual(zigCounts("Build Summary: 3/3 steps succeeded; 12/12 tests passed\n"), { passed: 12, failed: 0 });
+    assert.deepEqual(zigCounts("Build Summary: 1/3 steps succeeded; 1 failed; 9/12 tests passed; 2 skipped; 1 failed\n"), {
+      passed: 9,
+      failed: 1,
+    });
+  });
+
+  test("a build that broke ran none", () => {
+    assert.equal(zigCounts("error: expected ';'\nBuild Summary: 0/3 steps succeeded; 1 failed\n"), undefined);
+  });
+});
+
+test("a runner that dies counts as a failure; one that failed a test is not counted twice", () => {
+  assert.deepEqual(atLeastOneFailure({ passed: 3, failed: 0 }, null), { passed: 3, failed: 1 });
+  assert.deepEqual(atLeastOneFailure({ passed: 3, failed: 2 }, 1), { passed: 3, failed: 2 });
+  assert.deepEqual(atLeastOneFailure({ passed: 3, failed: 0 }, 0), { passed: 3, failed: 0 });
+});
+
+test("the closing line is plain", () => {
+  assert.equal(closingLine(sum([{ passed: 3, failed: 0 }, { passed: 4, failed: 1 }])), "7 passed, 1 failed");
+});
