@@ -70,8 +70,14 @@ fn addLibrary(b: *std.Build, target: std.Build.ResolvedTarget) *std.Build.Step.C
             .link_libc = false,
             .unwind_tables = .none,
             .omit_frame_pointer = true,
+            .imports = &.{headerImport(b)},
         }),
     });
+}
+
+/// `@embedFile("fable.h")`: the contract, read by the header check and the generator.
+fn headerImport(b: *std.Build) std.Build.Module.Import {
+    return .{ .name = "fable.h", .module = b.createModule(.{ .root_source_file = b.path("include/fable.h") }) };
 }
 
 fn addTests(b: *std.Build, target: std.Build.ResolvedTarget, filter: ?[]const u8, step: *std.Build.Step) void {
@@ -79,8 +85,8 @@ fn addTests(b: *std.Build, target: std.Build.ResolvedTarget, filter: ?[]const u8
         .root_source_file = b.path("zig/lib.zig"),
         .target = target,
         .optimize = .ReleaseSafe,
+        .imports = &.{headerImport(b)},
     });
-    module.addAnonymousImport("fable.h", .{ .root_source_file = b.path("include/fable.h") });
     const unit = b.addTest(.{ .root_module = module, .filters = if (filter) |one| b.dupeStrings(&.{one}) else &.{} });
     const run = b.addRunArtifact(unit);
     run.has_side_effects = true; // they talk to the kernel: a cached success proves nothing
@@ -90,7 +96,7 @@ fn addTests(b: *std.Build, target: std.Build.ResolvedTarget, filter: ?[]const u8
 /// Programs that use the core in process: `@import("fable")` is zig/lib.zig.
 fn addTools(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.Step) void {
     const io = b.graph.io;
-    inline for (.{"bench"}) |name| {
+    inline for (.{ "bench", "fuzz" }) |name| {
         const path = "zig/tools/" ++ name ++ ".zig";
         if (b.build_root.handle.access(io, path, .{})) |_| {
             const program = b.addExecutable(.{
@@ -115,7 +121,12 @@ fn addBindings(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build
 }
 
 fn toolModule(b: *std.Build, target: std.Build.ResolvedTarget, path: []const u8, optimize: std.builtin.OptimizeMode) *std.Build.Module {
-    const fable = b.createModule(.{ .root_source_file = b.path("zig/lib.zig"), .target = target, .optimize = optimize });
+    const fable = b.createModule(.{
+        .root_source_file = b.path("zig/lib.zig"),
+        .target = target,
+        .optimize = optimize,
+        .imports = &.{headerImport(b)},
+    });
     return b.createModule(.{
         .root_source_file = b.path(path),
         .target = target,

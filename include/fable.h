@@ -75,12 +75,12 @@ extern "C" {
 /* ---- the block: 16 words per handle in one table, written by the library before a call returns ---- */
 #define FABLE_MAX_HANDLES 4096u
 #define FABLE_BLOCK_WORDS 16u
-#define FABLE_BLOCK_READ_OFFSET 0u  /* offset in the read arena of the first record not yet consumed by fable_consume() */
+#define FABLE_BLOCK_READ_OFFSET 0u  /* offset in the read arena of the first record that the last fable_refill() handed out */
 #define FABLE_BLOCK_READ_LIMIT 1u   /* offset just past the last validated record of the window */
 #define FABLE_BLOCK_FREE 2u         /* bytes the writer may still lay out after its published position */
 #define FABLE_BLOCK_PEER_STATE 3u   /* 0 open, 1 write-closed, 2 closed, 3 faulted, 4 dead */
 #define FABLE_BLOCK_ERRNO 4u        /* errno of the last FABLE_SYSTEM of this handle */
-#define FABLE_BLOCK_DETAIL 5u       /* FABLE_FAULT_* after FABLE_PEER_FAULT */
+#define FABLE_BLOCK_DETAIL 5u       /* FABLE_FAULT_* after FABLE_PEER_FAULT; size of the message after TOO_LARGE of fable_receive() */
 #define FABLE_BLOCK_EPOCH 6u        /* epoch word of this end */
 #define FABLE_BLOCK_SLEEPS 7u       /* how often this end announced a sleep by doorbell: the peer may ring once for each */
 
@@ -126,8 +126,11 @@ int32_t fable_channel_attach(fable_peer *peer);             /* owner. verifies s
 void *fable_channel_arena(uint32_t handle, uint32_t which, uint32_t *size_bytes); /* which 0 = write arena, 1 = read arena (after attach); NULL on error. Owned by the channel until fable_channel_close() */
 int32_t fable_channel_doorbell(uint32_t handle);            /* owner. the doorbell descriptor, owned by the channel: watch it, read it, do not close it */
 
-int32_t fable_refill(uint32_t handle);                      /* owner. bytes of the read window (see block), or EMPTY ENDED PEER_DEAD PEER_FAULT */
-int32_t fable_consume(uint32_t handle, uint32_t bytes, uint32_t messages, uint32_t payload_bytes); /* owner. releases a prefix of the window to the writer */
+/* owner. Hands out records that no earlier call handed out: their bytes (> 0; the window is block[READ_OFFSET] … block[READ_LIMIT], it never
+ * crosses the end of the arena), or EMPTY ENDED PEER_DEAD PEER_FAULT. Records stay where they are until consumed, also across refills. PADs in
+ * a window are to be skipped, and count when consuming; END is never in one. Not to be mixed with fable_receive(). */
+int32_t fable_refill(uint32_t handle);
+int32_t fable_consume(uint32_t handle, uint32_t bytes, uint32_t messages, uint32_t payload_bytes); /* owner. gives the oldest `bytes` of what was handed out back to the writer */
 int32_t fable_space(uint32_t handle);                       /* owner. bytes free after the published position, or ENDED PEER_DEAD PEER_FAULT */
 int32_t fable_publish(uint32_t handle, uint32_t bytes, uint32_t word0, uint32_t word1, uint32_t messages, uint32_t payload_bytes); /* owner. publishes `bytes` of laid-out records; their first header is word0, word1 */
 int32_t fable_pump(uint32_t handle);                        /* owner. kernel transports: bytes still queued in the arena after trying to send; 0 for rings */
@@ -146,8 +149,9 @@ int32_t fable_control_stats(uint32_t id, fable_stats *out);          /* the same
 int32_t fable_control_unmap(uint32_t id);
 
 /* copying forms for programs without a fast path of their own; fragments are handled inside */
-int32_t fable_send(uint32_t handle, const uint8_t *message, uint32_t size_bytes);   /* owner. OK ENOSPACE TOO_LARGE … never blocks */
-int32_t fable_receive(uint32_t handle, uint8_t *out, uint32_t capacity_bytes);      /* owner. size, EMPTY, TOO_LARGE (message stays) … */
+/* owner. OK ENOSPACE TOO_LARGE … never blocks. After ENOSPACE offer the same message again: a large one may be under way in part */
+int32_t fable_send(uint32_t handle, const uint8_t *message, uint32_t size_bytes);
+int32_t fable_receive(uint32_t handle, uint8_t *out, uint32_t capacity_bytes);      /* owner. size, EMPTY, TOO_LARGE (message stays, block[DETAIL] is its size) … */
 
 /* ---- waiting ---- */
 typedef struct fable_wait_entry {
@@ -157,12 +161,15 @@ typedef struct fable_wait_entry {
     uint32_t reserved;
 } fable_wait_entry;
 
-/* owner. Looks, spins up to spin_ns (0: looks once; nothing is spun for peers last seen on this CPU); returns how many are ready.
+/* Readable: fable_refill() would hand out something new, or report an end. Writable: more room than when fable_space(), fable_publish() or
+ * fable_send() last ran short of it (half the ring at most). A handle that is no channel of this thread is ready for everything.
+ * owner. Looks, spins up to spin_ns (0: looks once; nothing is spun for peers last seen on this CPU); returns how many are ready.
  * With announce != 0 and none ready: announces the sleep on every channel, fences, looks again; 0 then means: sleep on the doorbells. */
 int32_t fable_poll(fable_wait_entry *entries, uint32_t count, uint32_t spin_ns, uint32_t announce);
 /* owner. takes the announcement back after waking (fable_poll does so too) */
 int32_t fable_awake(uint32_t handle);
-/* owner. blocks: spins, announces, sleeps in ppoll or on the futex. timeout_ms < 0: for ever. Also woken by fable_wake_thread(). */
+/* owner. Blocks: spins, announces, sleeps in ppoll or on the futex; how many are ready, or TIMEOUT. timeout_ms < 0: for ever. 0: wake_fd (-1:
+ * none) became readable; it is not read. */
 int32_t fable_wait(fable_wait_entry *entries, uint32_t count, int32_t timeout_ms, uint32_t spin_ns, int32_t wake_fd);
 
 /* ---- descriptors and processes (Linux calls the runtimes lack) ---- */

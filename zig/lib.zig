@@ -16,7 +16,40 @@ pub const layout = struct {
     pub const control = @import("layout/control.zig");
 };
 
+pub const core = struct {
+    pub const bell = @import("core/bell.zig");
+    pub const Writer = @import("core/record_writer.zig").Writer;
+    pub const Reader = @import("core/record_reader.zig").Reader;
+    pub const cursor = @import("core/cursor.zig");
+    pub const channel = @import("core/channel.zig");
+    pub const stream = @import("core/stream.zig");
+    pub const wait = @import("core/wait.zig");
+    pub const transports = @import("core/transports.zig");
+    pub const handles = @import("core/handles.zig");
+    pub const joiner = @import("core/joiner.zig");
+    pub const fault = @import("core/fault.zig");
+};
+
+pub const sys = struct {
+    pub const memory = @import("sys/memory.zig");
+    pub const socket = @import("sys/socket.zig");
+    pub const futex = @import("sys/futex.zig");
+    pub const membarrier = @import("sys/membarrier.zig");
+    pub const clock = @import("sys/clock.zig");
+};
+
 pub const status = @import("abi/status.zig");
+pub const header_text = @import("abi/header.zig");
+/// The system calls that core is given.
+pub const system = @import("abi/system.zig");
+
+pub const abi = struct {
+    pub const ChannelOptions = @import("abi/channel.zig").ChannelOptions;
+    pub const Peer = @import("abi/channel.zig").Peer;
+    pub const Stats = @import("abi/channel.zig").Stats;
+    pub const WaitEntry = core.wait.Entry;
+    pub const call = @import("abi/call.zig");
+};
 
 pub const exported = .{
     @import("abi/call.zig"),
@@ -31,5 +64,9 @@ comptime {
 
 test {
     std.testing.refAllDecls(layout);
+    std.testing.refAllDecls(core);
+    std.testing.refAllDecls(sys);
+    _ = header_text;
+    _ = @import("abi/check.zig");
     inline for (exported) |file| std.testing.refAllDecls(file);
 }

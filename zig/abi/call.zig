@@ -1,7 +1,6 @@
 //! The library itself: version, start, errno, the block table, the clock; and `enter`, through which every call with a handle goes.
 
 const std = @import("std");
-const builtin = @import("builtin");
 const status = @import("status.zig");
 const system = @import("system.zig");
 const memory = @import("../sys/memory.zig");
@@ -35,7 +34,6 @@ noinline fn startSlow() i32 {
     while (starting.swap(true, .acquire)) std.atomic.spinLoopHint();
     defer starting.store(false, .release);
     if (guard.load(.acquire) != &zero) return status.OK;
-    if (builtin.output_mode == .Lib) clock.findVdso();
     no_membarrier = !membarrier.register();
     guard.store(memory.forkGuard() orelse &one, .release);
     return status.OK;

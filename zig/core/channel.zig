@@ -268,7 +268,8 @@ pub fn Channel(comptime Sys: type) type {
 
             var copies = peer.trust == .untrusted or c.options.trust == .untrusted;
             if (shared) {
-                if (!Sys.isRegion(peer.ring, size, Sys.seals_fixed_size)) return .bad_region;
+                const seals = if (peer.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size;
+                if (!Sys.isRegion(peer.ring, size, seals)) return .bad_region;
                 if (!copies) {
                     // writable only so that a stray store of the application into a lent buffer is no crash
                     copies = !c.peer_ring.set(Sys.mapShared(peer.ring, size, true), size);

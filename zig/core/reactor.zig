@@ -20,7 +20,9 @@ pub const Result = union(enum) { ok: u32, bad_loop, not_watched, full, failed: i
 pub fn Reactor(comptime Sys: type) type {
     return struct {
         mutex: Sys.Mutex = .{},
-        poller: i32 = -1,
+        /// All defaults are zero bits: the table takes no room in the library file.
+        running: bool = false,
+        poller: i32 = 0,
         loops: [max_loops]Loop = @splat(.{}),
         /// Links are stored plus one, so that a zeroed table is an empty one.
         buckets: [bucket_count]u32 = @splat(0),
@@ -62,15 +64,12 @@ pub fn Reactor(comptime Sys: type) type {
         pub fn openLoop(self: *Self, bell_fd: *i32) Result {
             self.mutex.lock();
             defer self.mutex.unlock();
-            if (self.poller < 0) {
-                const poller = Sys.create();
-                if (poller < 0) return .{ .failed = poller };
-                self.poller = @intCast(poller);
-            }
+            const rc = self.begin();
+            if (rc < 0) return .{ .failed = rc };
             for (&self.loops, 0..) |*loop, slot| {
                 if (loop.open) continue;
-                const rc = Sys.bell(&loop.bell);
-                if (rc < 0) return .{ .failed = rc };
+                const made = Sys.bell(&loop.bell);
+                if (made < 0) return .{ .failed = made };
                 loop.generation = loop.generation % ((1 << 25) - 1) + 1;
                 loop.open = true;
                 loop.head = 0;
@@ -162,8 +161,21 @@ pub fn Reactor(comptime Sys: type) type {
             return .{ .ok = pairs };
         }
 
+        /// Poller and thread, once.
+        fn begin(self: *Self) isize {
+            if (self.running) return 0;
+            const poller = Sys.create();
+            if (poller < 0) return poller;
+            self.poller = @intCast(poller);
+            self.running = Sys.start(run, self);
+            if (self.running) return 0;
+            Sys.close(self.poller);
+            return Sys.no_thread;
+        }
+
         /// The reactor's thread: waits and queues, for ever.
-        pub fn run(self: *Self) noreturn {
+        fn run(context: ?*anyopaque) callconv(.c) ?*anyopaque {
+            const self: *Self = @ptrCast(@alignCast(context));
             var events: [64]Sys.Event = undefined;
             while (true) self.deliver(Sys.wait(self.poller, &events));
         }

@@ -57,7 +57,7 @@ pub const Writer = struct {
         };
     }
 
-    inline fn headerAt(w: *const Writer, position: u64) *u64 {
+    pub inline fn headerAt(w: *const Writer, position: u64) *u64 {
         return @ptrCast(@alignCast(w.base + (@as(u32, @truncate(position)) & w.mask)));
     }
 
@@ -90,6 +90,11 @@ pub const Writer = struct {
             w.append(Header.of(.pad, 0, rest));
             w.reserved = record.length(0, size);
         } else w.reserved = length;
+        return w.place(size);
+    }
+
+    /// Where the open reservation of `size` bytes lies.
+    pub inline fn place(w: *const Writer, size: u32) []u8 {
         return (w.base + (@as(u32, @truncate(w.position)) & w.mask) + record.header_bytes)[0..size];
     }
 
@@ -123,7 +128,7 @@ pub const Writer = struct {
         @atomicStore(u64, w.headerAt(w.published), w.held, .release);
         w.published = w.position;
         w.held = 0;
-        w.prefetch();
+        prefetch(w.base, w.mask, w.published);
         const own = w.bell.own;
         own.messages_sent = w.messages;
         own.bytes_sent = w.bytes;
@@ -136,10 +141,10 @@ pub const Writer = struct {
     }
 
     /// The next two lines for writing, so that zeroing the next header does not hold up the next publication.
-    inline fn prefetch(w: *const Writer) void {
-        const next = @as(u32, @truncate(w.published)) & ~@as(u32, record.line_bytes - 1);
+    pub inline fn prefetch(base: [*]align(4096) u8, mask: u32, published: u64) void {
+        const next = @as(u32, @truncate(published)) & ~@as(u32, record.line_bytes - 1);
         inline for (.{ 64, 128 }) |ahead| {
-            const line = w.base + ((next +% ahead) & w.mask);
+            const line = base + ((next +% ahead) & mask);
             switch (@import("builtin").cpu.arch) {
                 .x86_64 => asm volatile ("prefetchw (%[line])"
                     :

@@ -4,22 +4,7 @@ const std = @import("std");
 const builtin = @import("builtin");
 const linux = std.os.linux;
 
-var auxv: [64]std.elf.Auxv = undefined;
-
-/// A shared library without libc is not told where the kernel's vdso is; without it each look at the clock is a system call.
-/// Called once, before any other thread can be in here.
-pub fn findVdso() void {
-    if (linux.elf_aux_maybe != null) return;
-    const fd: isize = @bitCast(linux.open("/proc/self/auxv", .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0));
-    if (fd < 0) return;
-    defer _ = linux.close(@intCast(fd));
-    const bytes = std.mem.sliceAsBytes(auxv[0 .. auxv.len - 1]);
-    const count: isize = @bitCast(linux.read(@intCast(fd), bytes.ptr, bytes.len));
-    if (count <= 0 or @rem(count, @sizeOf(std.elf.Auxv)) != 0) return;
-    auxv[@as(usize, @intCast(count)) / @sizeOf(std.elf.Auxv)] = .{ .a_type = std.elf.AT_NULL, .a_un = .{ .a_val = 0 } };
-    linux.elf_aux_maybe = &auxv;
-}
-
+/// Through the kernel's vdso (found by the host's getauxval), so that a look at the clock is no system call.
 pub fn nowNs() u64 {
     var time: linux.timespec = undefined;
     if (linux.clock_gettime(.MONOTONIC, &time) != 0) return 0;

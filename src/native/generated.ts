@@ -1,0 +1,176 @@
+/**
+ * The words of include/fable.h and the signatures of libfable.so. Written by `zig build bindings`: do not edit.
+ */
+
+export const ABI_VERSION = 1;
+export const OK = 0;
+/** no message yet again: yes, after readable */
+export const EMPTY = -1;
+/** ring, buffer or table limit reached again: yes, after writable or a release */
+export const ENOSPACE = -2;
+/** the peer half-closed or closed, and everything was read again: no */
+export const ENDED = -3;
+/** the peer's process died, and everything it committed was read again: no */
+export const PEER_DEAD = -4;
+/** the peer broke the protocol; block[DETAIL] says how again: no */
+export const PEER_FAULT = -5;
+/** stale, closed or never issued again: no */
+export const BAD_HANDLE = -6;
+/** out of range, null or misaligned again: no */
+export const BAD_ARGUMENT = -7;
+/** the handle belongs to another thread again: no */
+export const WRONG_THREAD = -8;
+/** the process forked after the library was loaded again: no */
+export const FORKED = -9;
+/** over max_message_bytes or over a buffer's capacity again: no */
+export const TOO_LARGE = -10;
+/** the deadline passed again: yes */
+export const TIMEOUT = -11;
+/** this end is closed or half-closed for that operation again: no */
+export const CLOSED = -12;
+/** a system call failed; fable_errno() says which errno again: maybe */
+export const SYSTEM = -13;
+/** a region has wrong seals, size, owner or identity again: no */
+export const BAD_REGION = -14;
+/** this kernel or machine cannot do it again: no */
+export const UNSUPPORTED = -15;
+/** no handle left again: yes, after a close */
+export const TABLE_FULL = -16;
+/** a frame was larger than the buffer and is lost again: no */
+export const TRUNCATED = -17;
+/** the socket's other side is gone again: no */
+export const HUNG_UP = -18;
+/** the peer's layout version differs again: no */
+export const ABI_MISMATCH = -19;
+/** a record header of unknown kind */
+export const FAULT_KIND = 1;
+/** a record length outside the ring, smaller than its payload, or over the limit */
+export const FAULT_LENGTH = 2;
+/** a cursor went back, or past what was published */
+export const FAULT_CURSOR = 3;
+/** a fragment outside a message, or a total that does not add up */
+export const FAULT_FRAGMENT = 4;
+/** rang more often than it was asked to */
+export const FAULT_DOORBELL = 5;
+/** the control region holds an impossible state */
+export const FAULT_STATE = 6;
+export const TRANSPORT_MEMPIPE = 1;
+export const TRANSPORT_MEMPIPE_SPIN = 2;
+export const TRANSPORT_MEMPIPE_FUTEX = 3;
+export const TRANSPORT_UNIX = 4;
+export const ROLE_INITIATOR = 1;
+export const ROLE_ACCEPTOR = 2;
+export const TRUSTED = 1;
+export const UNTRUSTED = 2;
+export const READABLE = 1;
+export const WRITABLE = 2;
+/** in fable_wait_entry.want: `handle` is a file descriptor, not a channel */
+export const DESCRIPTOR = 0x80000000;
+export const RECORD_MESSAGE = 1;
+export const RECORD_PAD = 2;
+export const RECORD_FIRST = 3;
+export const RECORD_MORE = 4;
+export const RECORD_LAST = 5;
+export const RECORD_END = 6;
+export const RECORD_MARKER = 7;
+export const MAX_HANDLES = 4096;
+export const BLOCK_WORDS = 16;
+/** offset in the read arena of the first record that the last fable_refill() handed out */
+export const BLOCK_READ_OFFSET = 0;
+/** offset just past the last validated record of the window */
+export const BLOCK_READ_LIMIT = 1;
+/** bytes the writer may still lay out after its published position */
+export const BLOCK_FREE = 2;
+/** 0 open, 1 write-closed, 2 closed, 3 faulted, 4 dead */
+export const BLOCK_PEER_STATE = 3;
+/** errno of the last FABLE_SYSTEM of this handle */
+export const BLOCK_ERRNO = 4;
+/** FABLE_FAULT_* after FABLE_PEER_FAULT; size of the message after TOO_LARGE of fable_receive() */
+export const BLOCK_DETAIL = 5;
+/** epoch word of this end */
+export const BLOCK_EPOCH = 6;
+/** how often this end announced a sleep by doorbell: the peer may ring once for each */
+export const BLOCK_SLEEPS = 7;
+export const CAPABILITY_MEMBARRIER = 1;
+export const CAPABILITY_SEALS = 2;
+export const CAPABILITY_FUTURE_WRITE_SEAL = 3;
+export const CAPABILITY_PIDFD = 4;
+export const CAPABILITY_PEER_PIDFD = 5;
+export const CAPABILITY_FUTEX_WAITV = 6;
+export const CAPABILITY_NOEXEC_SEAL = 7;
+export const CAPABILITY_POPULATE = 8;
+
+/** Words of fable_channel_options, a Uint32Array. */
+export const CHANNEL_OPTIONS_SIZE_BYTES = 0;
+export const CHANNEL_OPTIONS_ROLE = 1;
+export const CHANNEL_OPTIONS_TRANSPORT = 2;
+export const CHANNEL_OPTIONS_TRUST = 3;
+export const CHANNEL_OPTIONS_RING_BYTES = 4;
+export const CHANNEL_OPTIONS_MAX_MESSAGE_BYTES = 5;
+export const CHANNEL_OPTIONS_HANDLE = 6;
+export const CHANNEL_OPTIONS_CONTROL_FD = 7;
+export const CHANNEL_OPTIONS_RING_FD = 8;
+export const CHANNEL_OPTIONS_PEER_DOORBELL_FD = 9;
+export const CHANNEL_OPTIONS_PEER_DATA_FD = 10;
+export const CHANNEL_OPTIONS_WORDS = 16;
+
+/** Words of fable_peer, a Uint32Array. */
+export const PEER_SIZE_BYTES = 0;
+export const PEER_HANDLE = 1;
+export const PEER_TRUST = 2;
+export const PEER_CONTROL_FD = 3;
+export const PEER_RING_FD = 4;
+export const PEER_DOORBELL_FD = 5;
+export const PEER_DATA_FD = 6;
+export const PEER_PID_FD = 7;
+export const PEER_PEER_MAX_MESSAGE_BYTES = 8;
+export const PEER_PEER_RING_BYTES = 9;
+export const PEER_WORDS = 12;
+
+/** Words of fable_wait_entry, a Uint32Array. */
+export const WAIT_ENTRY_HANDLE = 0;
+export const WAIT_ENTRY_WANT = 1;
+export const WAIT_ENTRY_READY = 2;
+export const WAIT_ENTRY_WORDS = 4;
+
+/** Every function of libfable.so, without its prefix. */
+export const signatures = {
+  abi_version: { parameters: [], result: "u32" },
+  init: { parameters: [], result: "i32" },
+  errno: { parameters: [], result: "i32" },
+  blocks: { parameters: [], result: "pointer" },
+  now_ns: { parameters: [], result: "u64" },
+  channel_new: { parameters: ["buffer"], result: "i32" },
+  channel_attach: { parameters: ["buffer"], result: "i32" },
+  channel_arena: { parameters: ["u32", "u32", "buffer"], result: "pointer" },
+  channel_doorbell: { parameters: ["u32"], result: "i32" },
+  refill: { parameters: ["u32"], result: "i32" },
+  consume: { parameters: ["u32", "u32", "u32", "u32"], result: "i32" },
+  space: { parameters: ["u32"], result: "i32" },
+  publish: { parameters: ["u32", "u32", "u32", "u32", "u32", "u32"], result: "i32" },
+  pump: { parameters: ["u32"], result: "i32" },
+  close_write: { parameters: ["u32"], result: "i32" },
+  channel_peer_died: { parameters: ["u32"], result: "i32" },
+  channel_fault: { parameters: ["u32", "u32"], result: "i32" },
+  channel_close: { parameters: ["u32"], result: "i32" },
+  send: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  receive: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  channel_stats: { parameters: ["u32", "buffer"], result: "i32" },
+  control_map: { parameters: ["i32"], result: "i32" },
+  control_stats: { parameters: ["u32", "buffer"], result: "i32" },
+  control_unmap: { parameters: ["u32"], result: "i32" },
+  poll: { parameters: ["buffer", "u32", "u32", "u32"], result: "i32" },
+  awake: { parameters: ["u32"], result: "i32" },
+  wait: { parameters: ["buffer", "u32", "i32", "u32", "i32"], result: "i32" },
+  socketpair: { parameters: ["u32", "buffer"], result: "i32" },
+  listen: { parameters: ["buffer", "u32", "u32", "u32"], result: "i32" },
+  dial: { parameters: ["buffer", "u32"], result: "i32" },
+  accept: { parameters: ["i32"], result: "i32" },
+  frame_send: { parameters: ["i32", "buffer", "u32", "buffer", "u32"], result: "i32" },
+  frame_receive: { parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer"], result: "i32" },
+  peer_credentials: { parameters: ["i32", "buffer"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  dup: { parameters: ["i32"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  read: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+} as const;
