@@ -9,6 +9,10 @@
 //!
 //! Line rule: a record of at most 64 bytes whose line has too little left for another one like it takes the rest of the line as slack.
 //! So a message of ≤ 56 bytes crosses to the other core in one cache line, and small equal ones share lines.
+//!
+//! Alignment rule: behind a payload of at least 1 KiB the slack reaches to 8 bytes before the next line, so that the payload after it starts
+//! on a line. Wide stores that straddle two lines need both at once: 4 KiB messages filled 16 bytes at a time crossed 1.4 times slower
+//! (near placement: 4.6 against 6.5 million a second). Both rules bind the writer only; a reader follows the stride.
 
 const std = @import("std");
 
@@ -18,6 +22,9 @@ pub const line_bytes = 64;
 
 /// Kept free by the writer: the zeroed header after the last record, an END and a MARKER always fit.
 pub const reserve_bytes = 64;
+
+/// Payloads of at least this size take part in the alignment rule.
+pub const aligned_payload_bytes = 1024;
 
 pub const min_ring_bytes = 4096;
 pub const max_ring_bytes = 64 << 20;
@@ -80,7 +87,12 @@ comptime {
 /// Length of the record for `size` bytes of payload at offset `offset`, slack included. `size` must be at most max_ring_bytes.
 pub inline fn length(offset: u32, size: u32) u32 {
     const plain = header_bytes + (size +% 7 & ~@as(u32, 7));
-    if (plain > line_bytes) return plain;
+    if (plain > line_bytes) {
+        const end = offset +% plain;
+        // at multiples of 4096 a ring may end, and slack would straddle that
+        if (size < aligned_payload_bytes or end & (min_ring_bytes - 1) == 0) return plain;
+        return plain + ((line_bytes - header_bytes -% end) & (line_bytes - 1));
+    }
     const rest = (0 -% (offset +% plain)) & (line_bytes - 1);
     return if (rest < plain) plain + rest else plain;
 }
@@ -92,6 +104,24 @@ pub inline fn maxPayload(ring_bytes: u32) u32 {
 
 pub inline fn validRingBytes(ring_bytes: u32) bool {
     return ring_bytes >= min_ring_bytes and ring_bytes <= max_ring_bytes and std.math.isPowerOfTwo(ring_bytes);
+}
+
+test "alignment rule" {
+    try std.testing.expectEqual(@as(u32, 1024), length(0, 1016));
+    // header at 0, payload at 8; the next header lies 8 bytes before a line, its payload on it
+    try std.testing.expectEqual(@as(u32, 1080), length(0, 1024));
+    try std.testing.expectEqual(@as(u32, 8 + 4096 + 56), length(56, 4096));
+    var offset: u32 = 0;
+    for (0..1000) |i| {
+        const size: u32 = @intCast(1024 + i * 7);
+        const long = length(offset, size);
+        try std.testing.expect(long >= header_bytes + size and long < header_bytes + size + line_bytes + 8);
+        // never over a place where a ring may end, unless the payload is
+        const end = offset + header_bytes + (size + 7 & ~@as(u32, 7));
+        try std.testing.expectEqual((end - 1) / min_ring_bytes, (offset + long - 1) / min_ring_bytes);
+        offset += long;
+        try std.testing.expect(offset % line_bytes == 56 or offset % min_ring_bytes == 0);
+    }
 }
 
 test "line rule" {
