@@ -22,10 +22,9 @@ async function step(what: string, command: string, args: readonly string[]): Pro
 }
 
 async function buildNative(): Promise<void> {
-  await step("Building the native library", tool("zig"), ["build"]);
   const bindings = join(root, "src/native/generated.ts");
   const before = existsSync(bindings) ? readFileSync(bindings, "utf8") : "";
-  await step("Generating the bindings", tool("zig"), ["build", "bindings"]);
+  await step("Building the native library", tool("zig"), ["build", "install", "bindings", "tools"]);
   if (readFileSync(bindings, "utf8") !== before) console.log("src/native/generated.ts was stale and is new now: commit it.");
 }
 

@@ -4,6 +4,7 @@
  *
  *   npm test                          everything
  *   npm test -- deno tests/runtime    some runners (zig bun deno process), some folders or files
+ *   npm test -- --no-build …          with what was built before
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -17,6 +18,7 @@ import { run, type RunResult } from "./lib/run.ts";
 const RUNNERS = ["zig", "bun", "deno", "process"] as const;
 type Runner = typeof RUNNERS[number];
 
+const NO_BUILD = "--no-build";
 const RUNNER_TIMEOUT_MS = 300_000;
 const TEST_TIMEOUT_MS = 120_000;
 
@@ -92,19 +94,24 @@ async function reportLeftovers(scratch: Scratch): Promise<Counts> {
   return counts;
 }
 
-const selection = select(process.argv.slice(2));
-const build = await run(process.execPath, [...(process.versions.bun === undefined ? ["run", "-A"] : []), "scripts/build.ts"], {
-  quiet: true,
-});
-const counts: Counts[] = [];
-if (build.exitCode !== 0) {
-  counts.push(report("build", build, { passed: 0, failed: 1 }));
-} else {
-  if (build.output !== "") console.log(build.output.trimEnd());
-  const scratch = makeScratch();
-  for (const runner of selection.runners) counts.push(await runTests(runner, selection.files, scratch));
-  counts.push(await reportLeftovers(scratch));
+function build(): Promise<RunResult> {
+  const words = process.versions["bun"] === undefined ? ["run", "--allow-all"] : [];
+  return run(process.execPath, [...words, "scripts/build.ts"], { quiet: true });
 }
-const total = sum(counts);
+
+async function main(words: readonly string[]): Promise<Counts> {
+  const { runners, files } = select(words.filter((word) => word !== NO_BUILD));
+  if (!words.includes(NO_BUILD)) {
+    const built = await build();
+    if (built.exitCode !== 0) return report("build", built, { passed: 0, failed: 1 });
+    if (built.output !== "") console.log(built.output.trimEnd());
+  }
+  const scratch = makeScratch();
+  const counts: Counts[] = [];
+  for (const runner of runners) counts.push(await runTests(runner, files, scratch));
+  return sum([...counts, await reportLeftovers(scratch)]);
+}
+
+const total = await main(process.argv.slice(2));
 console.log(closingLine(total));
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;

@@ -1,7 +1,13 @@
 /** The test runner's own arithmetic: reports of both runtimes and of Zig, and what happens when a runner dies. */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import process from "node:process";
 import { describe, test } from "node:test";
 import { atLeastOneFailure, closingLine, junitCounts, sum, zigCounts } from "../scripts/lib/counts.ts";
+import { makeScratch } from "../scripts/lib/leftovers.ts";
 
 describe("junitCounts", () => {
   test("counts Bun's nested report", () => {
@@ -57,4 +63,30 @@ test("a runner that dies counts as a failure; one that failed a test is not coun
 
 test("the closing line is plain", () => {
   assert.equal(closingLine(sum([{ passed: 3, failed: 0 }, { passed: 4, failed: 1 }])), "7 passed, 1 failed");
+});
+
+describe("leftovers", () => {
+  test("a clean run leaves nothing, not even its folder", async () => {
+    const scratch = makeScratch(0);
+    const { TMPDIR = "" } = scratch.environment("clean");
+    assert.ok(existsSync(TMPDIR));
+    assert.deepEqual(await scratch.leftovers(), []);
+    assert.ok(!existsSync(TMPDIR));
+  });
+
+  test("a process and a socket are found; the process is ended", async () => {
+    const scratch = makeScratch(0);
+    const environment = scratch.environment("untidy");
+    const stray = spawn("sleep", ["1000"], { env: { ...process.env, ...environment }, stdio: "ignore" });
+    const ended = new Promise((resolve) => stray.on("exit", (_code, signal) => resolve(signal)));
+    await new Promise((resolve) => stray.on("spawn", resolve));
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(join(environment["TMPDIR"] ?? "", "left.sock"), resolve));
+    const sentences = await scratch.leftovers();
+    assert.equal(sentences.length, 2);
+    assert.match(sentences[0] ?? "", new RegExp(`^process ${stray.pid} is still running: sleep 1000$`));
+    assert.match(sentences[1] ?? "", /^a socket was left at .*left\.sock$/);
+    assert.equal(await ended, "SIGKILL");
+    server.close();
+  });
 });

@@ -20,7 +20,7 @@ export interface Scratch {
   leftovers(): Promise<readonly string[]>;
 }
 
-export function makeScratch(): Scratch {
+export function makeScratch(graceMs = GRACE_MS): Scratch {
   const folder = mkdtempSync(join(tmpdir(), "fable-test-"));
   const before = sharedState();
   return {
@@ -31,7 +31,7 @@ export function makeScratch(): Scratch {
       return { [RUN_VARIABLE]: folder, XDG_RUNTIME_DIR: own, FABLE_SOCKET: join(own, "fable/broker.sock"), TMPDIR: temporary };
     },
     async leftovers() {
-      const strays = await strayProcesses(folder);
+      const strays = await strayProcesses(folder, graceMs);
       const sockets = filesOf(folder).filter((path) => lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true);
       const shared = [...sharedState()].filter((path) => !before.has(path));
       rmSync(folder, { recursive: true, force: true });
@@ -60,8 +60,8 @@ interface Stray {
   readonly command: string;
 }
 
-async function strayProcesses(run: string): Promise<readonly Stray[]> {
-  const deadline = performance.now() + GRACE_MS;
+async function strayProcesses(run: string, graceMs: number): Promise<readonly Stray[]> {
+  const deadline = performance.now() + graceMs;
   let strays = processesOf(run);
   while (strays.length > 0 && performance.now() < deadline) {
     await sleep(100);
