@@ -1,0 +1,92 @@
+/** What the broker's pure parts need of the outside, over the native library and the event loop's clock. */
+import type { Library } from "../native/library.ts";
+import type { Native } from "../native/native.ts";
+import { check } from "../native/status.ts";
+import type { BrokerIo } from "./broker.ts";
+import type { RegionFacts } from "./regions.ts";
+import type { Figures } from "./report.ts";
+import type { TicketProcess } from "./tickets.ts";
+
+const STREAM = 1;
+const STATS_WORDS = 8;
+const MAX_TIMEOUT_MS = 0x7fff_ffff;
+
+/** The daemon's own part of the outside. */
+export type DaemonHooks = Pick<BrokerIo, "wake" | "stopListening" | "leave" | "settled">;
+
+export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
+  const { library } = native;
+  return {
+    ...hooks,
+    now: () => performance.timeOrigin + performance.now(),
+    close: (fd) => void library.close(fd),
+    region: (fd) => regionFacts(library, fd),
+    observe: (controlFd) => Math.max(-1, library.control_map(controlFd)),
+    figures: (observer) => figures(library, observer),
+    unobserve: (observer) => void library.control_unmap(observer),
+    doorbell() {
+      const pair = new Int32Array(2);
+      check(library, library.socketpair(STREAM, pair), "make a doorbell");
+      return [pair[0] as number, pair[1] as number];
+    },
+    after: (ms, task) => void setTimeout(task, ms),
+  };
+}
+
+function regionFacts(library: Library, fd: number): RegionFacts | undefined {
+  const words = new Uint32Array(8);
+  if (library.region_check(fd, words) < 0) return undefined;
+  const wide = new BigUint64Array(words.buffer);
+  return {
+    device: wide[0] as bigint,
+    inode: wide[1] as bigint,
+    sizeBytes: Number(wide[2]),
+    seals: words[6] as number,
+    isMemory: words[7] === 1,
+  };
+}
+
+function figures(library: Library, observer: number): Figures {
+  const words = new BigUint64Array(STATS_WORDS);
+  if (library.control_stats(observer, words) < 0) words.fill(0n);
+  // The region is its owner's: what stands in it is a claim, and must not break the broker's messages.
+  const figure = (index: number) => Math.min(Number.MAX_SAFE_INTEGER, Number(words[index]));
+  return { messagesSent: figure(0), bytesSent: figure(1), rings: figure(4), blockedNs: figure(6) };
+}
+
+/** Who is on the other side of a connection; undefined if it is gone already. `pidFd` is the caller's, -1 where the kernel has none. */
+export function sessionCredentials(library: Library, fd: number): { readonly process: TicketProcess; readonly pidFd: number } | undefined {
+  const words = new Uint32Array(6);
+  if (library.peer_credentials(fd, words) < 0) return undefined;
+  const [pid = 0, uid = 0] = words;
+  const start = new BigUint64Array(words.buffer)[2] as bigint;
+  return { process: { uid, pid, start: String(start) }, pidFd: (words[3] as number) | 0 };
+}
+
+/** One alarm at a time, which may go off too early but never too late. */
+export class Timer {
+  readonly #ring: () => void;
+  #handle: ReturnType<typeof setTimeout> | undefined;
+  #at = Infinity;
+
+  constructor(ring: () => void) {
+    this.#ring = ring;
+  }
+
+  /** On the clock of `BrokerIo.now`. Going off too early is cheaper than setting the alarm anew for each request. */
+  set(at: number | undefined): void {
+    if (at === undefined || at >= this.#at) return;
+    clearTimeout(this.#handle);
+    this.#at = at;
+    const ms = Math.min(MAX_TIMEOUT_MS, Math.max(0, Math.ceil(at - (performance.timeOrigin + performance.now()))));
+    this.#handle = setTimeout(() => {
+      this.#at = Infinity;
+      this.#ring();
+    }, ms);
+  }
+
+  stop(): void {
+    clearTimeout(this.#handle);
+    this.#at = Infinity;
+  }
+}

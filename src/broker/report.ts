@@ -1,0 +1,138 @@
+/**
+ * What the broker tells about itself: names, and flows with the figures that the ends keep in their control regions. The broker maps those
+ * read-only and looks when somebody asks; it is on no data path and nobody waits for it.
+ */
+import { page, type Responses } from "../naming/protocol.ts";
+import type { BrokerIo } from "./broker.ts";
+import { type Flow, isWhole } from "./flows.ts";
+import type { Table } from "./table.ts";
+
+/** What one end counted. */
+export interface Figures {
+  readonly messagesSent: number;
+  readonly bytesSent: number;
+  readonly rings: number;
+  readonly blockedNs: number;
+}
+
+interface Observation {
+  readonly observers: [number, number];
+  sampledAt: number;
+  messages: [number, number];
+  rates: [number, number];
+}
+
+type FlowLine = Responses["flows"]["entries"][number];
+
+/** Rates over less than this say more about the moment than about the flow. */
+const MIN_WINDOW_MS = 50;
+const NOTHING: Figures = { messagesSent: 0, bytesSent: 0, rings: 0, blockedNs: 0 };
+
+export class Report {
+  readonly #io: Pick<BrokerIo, "now" | "observe" | "figures" | "unobserve">;
+  readonly #table: Table;
+  readonly #observations = new Map<string, Observation>();
+
+  constructor(io: Pick<BrokerIo, "now" | "observe" | "figures" | "unobserve">, table: Table) {
+    this.#io = io;
+    this.#table = table;
+  }
+
+  /** Control regions that are mapped. */
+  get observers(): number {
+    let count = 0;
+    for (const { observers } of this.#observations.values()) for (const observer of observers) if (observer >= 0) count += 1;
+    return count;
+  }
+
+  /** Maps the ends' control regions (-1: not shown now). */
+  observe(flow: Flow, controlFds: readonly [number, number]): void {
+    const known = this.#observations.get(flow.flow);
+    const observation = known ?? { observers: [-1, -1], sampledAt: flow.since, messages: [0, 0], rates: [0, 0] };
+    for (const side of [0, 1] as const) {
+      const fd = controlFds[side];
+      if (fd < 0) continue;
+      if (observation.observers[side] >= 0) this.#io.unobserve(observation.observers[side]);
+      observation.observers[side] = this.#io.observe(fd);
+    }
+    this.#observations.set(flow.flow, observation);
+  }
+
+  forget(flow: Flow): void {
+    const observation = this.#observations.get(flow.flow);
+    this.#observations.delete(flow.flow);
+    for (const observer of observation?.observers ?? []) if (observer >= 0) this.#io.unobserve(observer);
+  }
+
+  close(): void {
+    for (const { observers } of this.#observations.values()) for (const observer of observers) if (observer >= 0) this.#io.unobserve(observer);
+    this.#observations.clear();
+  }
+
+  names(after: string | undefined): Pick<Responses["names"], "entries" | "after"> {
+    const owners = this.#table.names.list().filter((owner) => after === undefined || owner.name > after);
+    const lines = owners.map(({ name, client, listening, since }) => ({
+      name, pid: client.pid, uid: client.uid, listening: listening !== undefined, since: new Date(since).toISOString(),
+    })); // dprint-ignore
+    const { entries, rest } = page(lines);
+    // The next page begins after a name, so that the lines of a shared one stay together.
+    const cut = rest ? lines[entries.length]?.name : undefined;
+    const whole = entries.filter((line) => line.name !== cut);
+    const chosen = whole.length > 0 ? whole : entries;
+    const next = chosen.at(-1)?.name;
+    return rest && next !== undefined ? { entries: [...chosen], after: next } : { entries: [...chosen] };
+  }
+
+  flows(after: string | undefined): Pick<Responses["flows"], "entries" | "after"> {
+    const flows = this.#table.flows.list().filter((flow) => after === undefined || flow.flow > after);
+    const { entries, rest } = page(flows.map((flow) => this.#line(flow)));
+    const next = entries.at(-1)?.flow;
+    return rest && next !== undefined ? { entries: [...entries], after: next } : { entries: [...entries] };
+  }
+
+  /** Looks at every flow, so that the next rates count from now. */
+  sample(): void {
+    for (const flow of this.#table.flows.list()) this.#rates(flow, 0);
+  }
+
+  #line(flow: Flow): FlowLine {
+    const figures = this.#rates(flow, MIN_WINDOW_MS);
+    const rates = this.#observations.get(flow.flow)?.rates ?? [0, 0];
+    const pids = isWhole(flow) ? [flow.ends[0].client.pid, flow.ends[1].client.pid] as [number, number] : [0, 0] as [number, number];
+    return {
+      flow: flow.flow,
+      names: [...flow.names],
+      pids,
+      directions: ([0, 1] as const).map((side) => ({
+        from: flow.names[side],
+        transport: flow.transport,
+        trust: flow.transport === "unix" ? "n/a" as const : flow.trust,
+        epoch: 0,
+        messages: figures[side].messagesSent,
+        bytes: figures[side].bytesSent,
+        msgs_per_s: rates[side],
+        wakeups: figures[side].rings,
+        blocked_ns: figures[side].blockedNs,
+        placement: "same host",
+      })),
+      reason: flow.reason,
+      since: new Date(flow.since).toISOString(),
+    };
+  }
+
+  /** The ends' figures now; rates are renewed when the last look is long enough ago. */
+  #rates(flow: Flow, minWindowMs: number): readonly [Figures, Figures] {
+    const observation = this.#observations.get(flow.flow);
+    if (observation === undefined) return [NOTHING, NOTHING];
+    const [a, b] = observation.observers;
+    const figures = [a < 0 ? NOTHING : this.#io.figures(a), b < 0 ? NOTHING : this.#io.figures(b)] as const;
+    const elapsed = this.#io.now() - observation.sampledAt;
+    if (elapsed > 0 && elapsed >= minWindowMs) {
+      const rate = (side: 0 | 1) => Math.max(0, Math.round(((figures[side].messagesSent - observation.messages[side]) * 10_000) / elapsed) / 10);
+      observation.rates = [rate(0), rate(1)];
+      observation.sampledAt = this.#io.now();
+      observation.messages = [figures[0].messagesSent, figures[1].messagesSent];
+    }
+    return figures;
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Tickets: what a client keeps so that a later broker believes it. A ticket says which process had a name, or which end of which flow with
+ * which control region, under a key that only brokers of this runtime folder know. Nothing in it is secret; a copy is worthless to another
+ * process, because user, process number and start time come from the kernel when it is shown.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import * as v from "valibot";
+import { FableError } from "../errors.ts";
+
+export const KEY_BYTES = 32;
+
+/** A process that the kernel vouches for. */
+export interface TicketProcess {
+  readonly uid: number;
+  readonly pid: number;
+  /** Start time in clock ticks after boot, as in /proc/PID/stat. */
+  readonly start: string;
+}
+
+const text = v.pipe(v.string(), v.maxLength(1000));
+const whole = v.pipe(v.number(), v.integer());
+const holder = { u: whole, p: whole, s: text };
+
+const nameTicket = v.strictObject({ k: v.literal("name"), ...holder, n: text, h: v.boolean() });
+const flowTicket = v.strictObject({
+  k: v.literal("flow"),
+  ...holder,
+  f: text,
+  r: v.picklist([0, 1]),
+  n: v.strictTuple([text, text]),
+  t: v.picklist(["mempipe", "mempipe-spin", "mempipe-futex", "unix"]),
+  x: v.picklist(["trusted", "untrusted"]),
+  w: text,
+  c: whole,
+  b: whole,
+  /** Own and the other end's control region; the acceptor's own is not yet known when its ticket is made. */
+  o: v.optional(text),
+  q: text,
+});
+
+export interface FlowTicket {
+  readonly flow: string;
+  readonly role: 0 | 1;
+  readonly names: readonly [string, string];
+  readonly transport: "mempipe" | "mempipe-spin" | "mempipe-futex" | "unix";
+  readonly trust: "trusted" | "untrusted";
+  readonly reason: string;
+  readonly since: number;
+  /** Of the initiator; the acceptor's is not yet known when its ticket is made. */
+  readonly ringBytes: number;
+  readonly own: string | undefined;
+  readonly peer: string;
+}
+
+export class Tickets {
+  readonly #key: Uint8Array;
+
+  constructor(key: Uint8Array) {
+    if (key.byteLength !== KEY_BYTES) throw new FableError("BAD_ARGUMENT", `a ticket key has ${KEY_BYTES} bytes`);
+    this.#key = key.slice();
+  }
+
+  forName(process: TicketProcess, name: string, share: boolean): string {
+    return this.#seal({ k: "name", u: process.uid, p: process.pid, s: process.start, n: name, h: share });
+  }
+
+  forFlow(process: TicketProcess, flow: FlowTicket): string {
+    const own = flow.own === undefined ? {} : { o: flow.own };
+    return this.#seal({
+      k: "flow", u: process.uid, p: process.pid, s: process.start, f: flow.flow, r: flow.role, n: flow.names, t: flow.transport, x: flow.trust,
+      w: flow.reason, c: flow.since, b: flow.ringBytes, ...own, q: flow.peer,
+    }); // dprint-ignore
+  }
+
+  /** True if this process had this name. */
+  provesName(ticket: string, process: TicketProcess, name: string, share: boolean): boolean {
+    const parsed = v.safeParse(nameTicket, this.#open(ticket));
+    return parsed.success && holds(parsed.output, process) && parsed.output.n === name && parsed.output.h === share;
+  }
+
+  /** What the ticket says about a flow, if this process may show it. */
+  provenFlow(ticket: string, process: TicketProcess, flow: string): FlowTicket | undefined {
+    const parsed = v.safeParse(flowTicket, this.#open(ticket));
+    if (!parsed.success || !holds(parsed.output, process) || parsed.output.f !== flow) return undefined;
+    const { r, n, t, x, w, c, b, o, q } = parsed.output;
+    return { flow, role: r, names: n, transport: t, trust: x, reason: w, since: c, ringBytes: b, own: o, peer: q };
+  }
+
+  #seal(facts: object): string {
+    const payload = encodeText(JSON.stringify(facts));
+    return `${payload}.${this.#sign(payload).toString("base64url")}`;
+  }
+
+  /** The facts of a ticket that this key sealed, whatever they are; undefined for any other text. */
+  #open(ticket: string): unknown {
+    const [payload = "", signature = "", ...rest] = ticket.split(".");
+    if (payload === "" || rest.length > 0) return undefined;
+    const expected = this.#sign(payload).toString("base64url");
+    // Equal length first: timingSafeEqual demands it, and the length is no secret.
+    if (signature.length !== expected.length) return undefined;
+    if (!timingSafeEqual(new TextEncoder().encode(signature), new TextEncoder().encode(expected))) return undefined;
+    return JSON.parse(decodeText(payload));
+  }
+
+  #sign(payload: string): { toString(encoding: "base64url"): string } {
+    return createHmac("sha256", this.#key).update("fable ticket 1\n").update(payload).digest();
+  }
+}
+
+function holds(facts: { readonly u: number; readonly p: number; readonly s: string }, process: TicketProcess): boolean {
+  return facts.u === process.uid && facts.p === process.pid && facts.s === process.start;
+}
+
+function encodeText(text: string): string {
+  let binary = "";
+  for (const byte of new TextEncoder().encode(text)) binary += String.fromCharCode(byte);
+  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+function decodeText(text: string): string {
+  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
+  return new TextDecoder().decode(Uint8Array.from(binary, (character) => character.charCodeAt(0)));
+}

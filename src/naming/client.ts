@@ -1,0 +1,424 @@
+/**
+ * The name service over the broker's socket. A broker may die and another take its place at any time: this client then connects again,
+ * registers its names and shows its flows with their tickets, and repeats what was asked but not answered. Programs notice nothing but time.
+ */
+import { FableError } from "../errors.ts";
+import type { Native } from "../native/native.ts";
+import { check } from "../native/status.ts";
+import { Correspondence, LOST, type Reply } from "./correspondence.ts";
+import { dialBroker } from "./dial.ts";
+import { acceptorHalf, grantFrom, halfDescriptors, offerFrom } from "./halves.ts";
+import { brokerPlace, type Place } from "./place.ts";
+import { decodeResponse, errorFrom, errorMessage, type Request, type Response, type Responses } from "./protocol.ts";
+import { Reactor } from "./reactor.ts";
+import type {
+  ConnectRequest,
+  FlowEntry,
+  Grant,
+  ListenOptions,
+  NameEntry,
+  NameService,
+  Registration,
+  RegisterOptions,
+} from "./service.ts";
+import { parseName } from "./uri.ts";
+
+export interface NameServiceOptions {
+  /** Default: $FABLE_SOCKET, else the runtime folder's. */
+  readonly socket?: string;
+  /** Whether to start a broker if there is none (default "on-demand"). */
+  readonly start?: "on-demand" | "never";
+  /** For the first connection (default 10 s). */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** A name service that is a broker, with what its operators want to know. */
+export interface BrokerService extends NameService {
+  /** The broker this client is connected to now. */
+  readonly broker: Responses["welcome"]["broker"] | undefined;
+  stats(): Promise<Readonly<Record<string, number>>>;
+  /** Ends the broker. Only its own user and root may. */
+  shutdown(): Promise<void>;
+  /** Ends the broker in favour of another one, which gets its lock: a descriptor, the caller's. */
+  replace(timeoutMs: number): Promise<number>;
+}
+
+const DEFAULT_TIMEOUT_MS = 10_000;
+/** How long a broker that somebody manages has to come back before this program starts one of its own. */
+const MANAGED_GRACE_MS = 300;
+const RETRY_MS = 1000;
+/** How often one connect may be sent back for another half: more is a broker that cannot make up its mind. */
+const MAX_ATTEMPTS = 32;
+
+interface Holding {
+  readonly name: string;
+  readonly share: boolean;
+  ticket: string | undefined;
+  listening: ListenOptions | undefined;
+}
+
+interface HeldFlow {
+  readonly ticket: string;
+  /** A duplicate of the own control region's descriptor; -1 until the channel is open. */
+  controlFd: number;
+}
+
+/** Connects to the name service, starting one if need be. */
+export async function connectNameService(native: Native, options: NameServiceOptions = {}): Promise<BrokerService> {
+  const client = new BrokerClient(native, brokerPlace(native.library, options.socket), options.start ?? "on-demand");
+  try {
+    await client.reach(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, options.signal);
+    return client;
+  } catch (error) {
+    await client.close();
+    throw error;
+  }
+}
+
+class BrokerClient implements BrokerService {
+  readonly #native: Native;
+  readonly #place: Place;
+  readonly #start: "on-demand" | "never";
+  readonly #reactor: Reactor;
+  readonly #mail: Correspondence;
+  readonly #holdings = new Map<string, Holding>();
+  readonly #flows = new Map<string, HeldFlow>();
+  readonly #mourners = new Map<string, Set<() => void>>();
+  #welcome: Responses["welcome"] | undefined;
+  #connecting = false;
+  #startAfter = 0;
+  #ref = false;
+  #closed = false;
+
+  constructor(native: Native, place: Place, start: "on-demand" | "never") {
+    this.#native = native;
+    this.#place = place;
+    this.#start = start;
+    this.#reactor = new Reactor(native);
+    this.#mail = new Correspondence({
+      place,
+      closeDescriptor: (fd) => native.library.close(fd),
+      reach: () => this.#connect(),
+      refChanged: () => this.#applyRef(),
+    });
+  }
+
+  get broker(): Responses["welcome"]["broker"] | undefined {
+    return this.#mail.online ? this.#welcome?.broker : undefined;
+  }
+
+  async reach(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    await this.#mail.reached(performance.now() + timeoutMs, signal);
+  }
+
+  async register(name: string, options: RegisterOptions = {}): Promise<Registration> {
+    parseName(name);
+    if (this.#holdings.has(name)) {
+      throw new FableError("NAME_TAKEN", `${name} is already registered by this program`, { remedy: "use the registration that exists, or close it first" });
+    }
+    const share = options.share === true;
+    const terms = { ...due(options.timeoutMs), signal: options.signal };
+    // A registration that comes after its program gave up is given back.
+    const late = (reply: Reply) => {
+      if (reply.message.type === "done") this.#mail.send((id) => ({ type: "unregister", id, name }), [], () => {});
+    };
+    const { message } = await this.#mail.ask((id) => ({ type: "register", id, name, share }), [], { ...terms, late });
+    if (message.type !== "done") throw unexpected(message);
+    const holding: Holding = { name, share, ticket: message.ticket, listening: undefined };
+    this.#holdings.set(name, holding);
+    return this.#registration(holding);
+  }
+
+  async connect(request: ConnectRequest): Promise<Grant> {
+    parseName(request.to);
+    const terms = { ...due(request.timeoutMs), signal: request.signal };
+    let { transport = "mempipe", trust } = request;
+    for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+      if (!this.#mail.online) await this.#mail.reached(terms.deadline, terms.signal);
+      const half = request.prepare(transport, trust);
+      const offered = { transport, trust };
+      const { roles, descriptors } = halfDescriptors(transport, half);
+      const build = (id: number): Request => ({
+        type: "connect", id, to: request.to, ...(request.from === undefined ? {} : { from: request.from }),
+        ...(request.transport === undefined ? {} : { transport: request.transport }), wait: request.wait ?? true, offered,
+        ring_bytes: request.ringBytes, max_message_bytes: request.maxMessageBytes,
+        timeout_ms: Math.max(0, Math.ceil(terms.deadline - performance.now())), descriptors: [...roles],
+      }); // dprint-ignore
+      const reply = await this.#mail.tell(build, descriptors, { ...terms, late: (late) => this.#lateGrant(late) });
+      if (reply === LOST) continue;
+      const { message } = reply;
+      if (message.type === "grant") return this.#granted(message, reply);
+      if (message.type !== "again") throw unexpected(message);
+      ({ transport, trust } = message);
+    }
+    throw new FableError("REFUSED", `${request.to} was offered this connection ${MAX_ATTEMPTS} times and never took it`);
+  }
+
+  async names(): Promise<readonly NameEntry[]> {
+    return await this.#pages("names", (id, after) => ({ type: "names", id, ...after }));
+  }
+
+  async flows(options: { readonly windowMs?: number } = {}): Promise<readonly FlowEntry[]> {
+    const window = options.windowMs === undefined ? {} : { window_ms: Math.min(10_000, Math.max(0, Math.round(options.windowMs))) };
+    return await this.#pages("flows", (id, after) => ({ type: "flows", id, ...(after.after === undefined ? window : {}), ...after }));
+  }
+
+  async stats(): Promise<Readonly<Record<string, number>>> {
+    const { message } = await this.#mail.ask((id) => ({ type: "stats", id }), [], due(undefined));
+    if (message.type !== "stats") throw unexpected(message);
+    return message.figures;
+  }
+
+  async shutdown(): Promise<void> {
+    // Names held here are no reason to start the next broker at once.
+    this.#startAfter = Infinity;
+    await this.#mail.tell((id) => ({ type: "shutdown", id }), [], due(undefined));
+  }
+
+  async replace(timeoutMs: number): Promise<number> {
+    const { message, descriptors } = await this.#mail.ask((id) => ({ type: "replace", id }), [], due(timeoutMs));
+    const [lock] = descriptors;
+    if (message.type === "released" && lock !== undefined && descriptors.length === 1) return lock;
+    for (const fd of descriptors) this.#native.library.close(fd);
+    throw unexpected(message);
+  }
+
+  flowOpened(flow: string, controlFd: number): void {
+    const held = this.#flows.get(flow);
+    if (held === undefined || held.controlFd >= 0 || this.#closed) return;
+    held.controlFd = check(this.#native.library, this.#native.library.dup(controlFd), "keep a control region");
+  }
+
+  flowClosed(flow: string): void {
+    const held = this.#flows.get(flow);
+    this.#flows.delete(flow);
+    this.#mourners.delete(flow);
+    if (held === undefined) return;
+    if (held.controlFd >= 0) this.#native.library.close(held.controlFd);
+    this.#mail.post({ type: "flow-closed", flow });
+  }
+
+  onPeerDead(flow: string, listener: () => void): () => void {
+    const listeners = this.#mourners.get(flow) ?? new Set();
+    this.#mourners.set(flow, listeners.add(listener));
+    return () => {
+      listeners.delete(listener);
+      if (listeners.size === 0 && this.#mourners.get(flow) === listeners) this.#mourners.delete(flow);
+    };
+  }
+
+  setRef(on: boolean): void {
+    this.#ref = on;
+    this.#applyRef();
+  }
+
+  close(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#closed = true;
+    this.#mail.close();
+    for (const { controlFd } of this.#flows.values()) if (controlFd >= 0) this.#native.library.close(controlFd);
+    this.#flows.clear();
+    this.#holdings.clear();
+    this.#mourners.clear();
+    this.#reactor.close();
+    return Promise.resolve();
+  }
+
+  #registration(holding: Holding): Registration {
+    const { name } = holding;
+    const current = () => {
+      if (this.#holdings.get(name) !== holding) throw new FableError("CLOSED", `the registration of ${name} is closed`, { remedy: "register the name again" });
+    };
+    return {
+      name,
+      listen: async (options) => {
+        current();
+        if (holding.listening !== undefined) throw new FableError("NAME_TAKEN", `${name} is already listened on`, { remedy: "use the listener that exists" });
+        // Before the answer: an offer may come with it.
+        holding.listening = options;
+        try {
+          await this.#mail.ask((id) => listenRequest(id, name, options), [], due(undefined));
+        } catch (error) {
+          if (holding.listening === options) holding.listening = undefined;
+          throw error;
+        }
+      },
+      unlisten: async () => {
+        if (holding.listening === undefined || this.#holdings.get(name) !== holding) return;
+        holding.listening = undefined;
+        await this.#mail.tell((id) => ({ type: "unlisten", id, name }), [], due(undefined));
+      },
+      close: async () => {
+        if (this.#holdings.get(name) !== holding) return;
+        this.#holdings.delete(name);
+        holding.listening = undefined;
+        if (this.#mail.online) await this.#mail.tell((id) => ({ type: "unregister", id, name }), [], due(undefined));
+      },
+    };
+  }
+
+  /** Asks for page after page. */
+  async #pages<K extends "names" | "flows">(
+    type: K,
+    build: (id: number, after: { readonly after?: string }) => Request,
+  ): Promise<Responses[K]["entries"]> {
+    const entries: unknown[] = [];
+    let after: { readonly after?: string } = {};
+    for (;;) {
+      const { message } = await this.#mail.ask((id) => build(id, after), [], due(undefined));
+      if (message.type !== type) throw unexpected(message);
+      const page = message as Responses[K];
+      entries.push(...page.entries);
+      if (page.after === undefined) return entries as Responses[K]["entries"];
+      after = { after: page.after };
+    }
+  }
+
+  #granted(message: Responses["grant"], reply: Reply): Grant {
+    const grant = grantFrom(message, reply.descriptors, (fd) => this.#native.library.close(fd));
+    this.#flows.set(grant.flow, { ticket: message.ticket, controlFd: -1 });
+    return grant;
+  }
+
+  /** A channel for somebody who no longer waits. */
+  #lateGrant(reply: Reply): void {
+    if (reply.message.type === "grant") this.#mail.post({ type: "flow-closed", flow: reply.message.flow });
+  }
+
+  /** Begins to look for a broker, unless that is under way. */
+  #connect(): void {
+    if (this.#connecting || this.#closed) return;
+    this.#connecting = true;
+    this.#dial().finally(() => {
+      this.#connecting = false;
+      if (!this.#mail.online && this.#mail.waiting > 0) this.#connect();
+    });
+  }
+
+  async #dial(): Promise<void> {
+    try {
+      const welcomed = await dialBroker(this.#native, this.#reactor, {
+        place: this.#place,
+        startAfter: () => (this.#start === "never" ? Infinity : this.#startAfter),
+        wanted: () => this.#wanted(),
+        sleep: (ms) => this.#sleep(ms),
+        starting: () => this.#mail.startingBroker(),
+        handlers: { frame: (bytes, descriptors) => this.#frame(bytes, descriptors), end: () => this.#lost() },
+      });
+      if (welcomed === undefined) return;
+      if (this.#closed) return welcomed.link.close();
+      this.#welcome = welcomed.welcome;
+      this.#startAfter = 0;
+      this.#mail.connected(welcomed.link);
+      this.#applyRef();
+      this.#restore();
+      this.#mail.release();
+    } catch (error) {
+      this.#mail.unreachable(error);
+      // Whoever waited has been told. Names and flows go on trying, without haste.
+      if (this.#wanted()) setTimeout(() => this.#connect(), RETRY_MS).unref();
+    }
+  }
+
+  #wanted(): boolean {
+    return !this.#closed && (this.#mail.waiting > 0 || this.#holdings.size > 0 || this.#flows.size > 0);
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      if (!this.#ref && this.#mail.waiting === 0) timer.unref();
+    });
+  }
+
+  #lost(): void {
+    const managed = this.#welcome?.broker.embedded === false;
+    this.#startAfter = Math.max(this.#startAfter, performance.now() + (managed ? MANAGED_GRACE_MS : 0));
+    this.#mail.disconnected();
+    this.#applyRef();
+    if (this.#wanted()) this.#connect();
+  }
+
+  /** Tells a new broker what this program had with the last one. Before anything else, so that nobody gets in between. */
+  #restore(): void {
+    for (const holding of this.#holdings.values()) this.#restoreName(holding);
+    for (const [flow, { ticket, controlFd }] of this.#flows) {
+      if (controlFd < 0) continue;
+      this.#mail.send((id) => ({ type: "restore", id, flow, ticket, descriptors: ["control"] }), [controlFd], () => {});
+    }
+  }
+
+  #restoreName(holding: Holding): void {
+    const { name, share, ticket, listening } = holding;
+    const proof = ticket === undefined ? {} : { ticket };
+    this.#mail.send((id) => ({ type: "register", id, name, share, ...proof }), [], ({ message }) => {
+      if (message.type === "done" && message.ticket !== undefined) holding.ticket = message.ticket;
+      if (message.type !== "error" || this.#holdings.get(name) !== holding) return;
+      // Somebody else has it for now; this program still wants it.
+      setTimeout(() => this.#mail.online && this.#holdings.get(name) === holding && this.#restoreName(holding), RETRY_MS).unref();
+    });
+    if (listening !== undefined) this.#mail.send((id) => listenRequest(id, name, listening), [], () => {});
+  }
+
+  #frame(bytes: Uint8Array, descriptors: readonly number[]): void {
+    const decoded = decodeResponse(bytes);
+    if (!decoded.ok) {
+      for (const fd of descriptors) this.#native.library.close(fd);
+      if (decoded.id > 0) this.#mail.failed(decoded.id, decoded.error);
+      return;
+    }
+    const { message } = decoded;
+    if (message.type === "offer") return this.#offered(message, descriptors);
+    if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
+    for (const fd of descriptors) this.#native.library.close(fd);
+    if (message.type === "peer-dead") this.#mourn(message.flow);
+    if (message.type === "going" && message.reason === "replaced") this.#startAfter = performance.now() + 10 * MANAGED_GRACE_MS;
+  }
+
+  #offered(message: Responses["offer"], descriptors: readonly number[]): void {
+    const listening = this.#holdings.get(message.name)?.listening;
+    const offer = offerFrom(message, descriptors, (fd) => this.#native.library.close(fd), listening !== undefined);
+    if (offer === undefined || listening === undefined) {
+      this.#mail.post({ type: "refuse", flow: message.flow, code: "NOT_LISTENING", message: `${message.name} no longer listens` });
+      return;
+    }
+    this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1 });
+    try {
+      const half = acceptorHalf(message.transport, listening.onOffer(offer));
+      if (!this.#mail.post({ type: "accept", flow: message.flow, descriptors: [...half.roles] }, half.descriptors)) {
+        // The initiator will never hear of it.
+        queueMicrotask(() => this.#mourn(message.flow));
+      }
+    } catch (error) {
+      this.#flows.delete(message.flow);
+      const { code, message: why, remedy } = errorMessage(1, error instanceof FableError ? error : refusal(error));
+      this.#mail.post({ type: "refuse", flow: message.flow, code, message: why, ...(remedy === undefined ? {} : { remedy }) });
+    }
+  }
+
+  #mourn(flow: string): void {
+    for (const listener of [...(this.#mourners.get(flow) ?? [])]) listener();
+  }
+
+  #applyRef(): void {
+    this.#mail.setRef(this.#ref || this.#mail.waiting > 0);
+    if (!this.#closed) this.#reactor.setRef(this.#mail.waiting > 0 && !this.#mail.online);
+  }
+}
+
+function listenRequest(id: number, name: string, options: ListenOptions): Request {
+  return { type: "listen", id, name, backlog: Math.min(65_535, Math.max(1, Math.floor(options.backlog))), trust: options.trust ?? "trusted" };
+}
+
+function due(timeoutMs: number | undefined): { readonly deadline: number } {
+  return { deadline: performance.now() + Math.min(0x7fff_ffff, Math.max(0, timeoutMs ?? DEFAULT_TIMEOUT_MS)) };
+}
+
+function refusal(error: unknown): FableError {
+  return new FableError("REFUSED", error instanceof Error ? error.message : String(error));
+}
+
+function unexpected(message: Response): FableError {
+  return message.type === "error" ? errorFrom(message) : new FableError("PROTOCOL", `the broker answered with an unexpected ${message.type}`);
+}
