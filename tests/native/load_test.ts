@@ -141,6 +141,22 @@ describe("loadNative", () => {
   });
 });
 
+describe("a worker", () => {
+  test("loads the library for itself, and its end disturbs nobody", async () => {
+    const { library: ours } = loadNative();
+    for (let round = 0; round < 3; round++) {
+      const worker = new Worker(new URL("worker_program.ts", import.meta.url), { type: "module" });
+      const said = await new Promise((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = ({ message }) => reject(new Error(message));
+      });
+      worker.terminate();
+      assert.deepEqual(said, { bytes: 1, abi: ours.abi_version() });
+    }
+    assert.ok(ours.now_ns() > 0n);
+  });
+});
+
 describe("a program that loads the library", () => {
   const program = (runtime: "bun" | "deno", permissions: readonly string[], environment: Readonly<Record<string, string>> = {}) =>
     runProgram(runtime, "tests/native/load_program.ts", [], { permissions, environment });

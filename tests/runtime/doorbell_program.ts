@@ -35,6 +35,17 @@ const modes: Readonly<Record<string, () => void>> = {
     watch.setRef(true);
     runtime.nextTurn(() => library.write(theirs, BYTE, 1));
   },
+  /** Prints how many milliseconds of CPU a hundred idle watches took in a second. */
+  idle() {
+    watchMany(100);
+    setTimeout(() => {
+      const before = process.cpuUsage();
+      setTimeout(() => {
+        const { user, system } = process.cpuUsage(before);
+        console.log(Math.round((user + system) / 1000));
+      }, 1000);
+    }, 300);
+  },
   /** Ref'd and never rung: must not end by itself. */
   stay() {
     runtime.watchDoorbell(doorbell().ours, () => {}, () => {}).setRef(true);

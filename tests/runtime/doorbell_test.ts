@@ -163,4 +163,11 @@ describe(`a program in ${here} with no other permission than --allow-ffi`, () =>
   test("ends when ref'd watches are closed", async () => {
     assert.deepEqual(await program("close"), { exitCode: 0, stdout: "closed\n", stderr: "" });
   });
+
+  test("spends nothing on a hundred idle watches", async () => {
+    const { stdout } = await program("idle");
+    assert.match(stdout, /^\d+\n$/);
+    // CPU time, not time on the clock: looking at them every 10 ms would take more.
+    assert.ok(Number(stdout) < 20, `${stdout.trim()} ms of CPU in one second`);
+  });
 });

@@ -34,7 +34,8 @@ export function runProgram(runtime: RuntimeName, file: string, args: readonly st
       join(ROOT, "node_modules/.bin", runtime),
       words,
       { env, timeout: options.timeoutMs ?? 20_000, killSignal: "SIGKILL", encoding: "utf8" },
-      (error, stdout, stderr) => resolve({ exitCode: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr }),
+      (error, stdout, stderr) =>
+        resolve({ exitCode: error === null ? 0 : typeof error.code === "number" ? error.code : null, stdout, stderr }),
     );
   });
 }
