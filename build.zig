@@ -101,7 +101,8 @@ fn addTools(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.St
         if (b.build_root.handle.access(io, path, .{})) |_| {
             const program = b.addExecutable(.{
                 .name = "fable-" ++ name,
-                .root_module = toolModule(b, target, path, .ReleaseFast),
+                // The fuzzer is built as the library is, so that it meets the same checks.
+                .root_module = toolModule(b, target, path, if (comptime std.mem.eql(u8, name, "fuzz")) .ReleaseSafe else .ReleaseFast),
             });
             step.dependOn(&b.addInstallArtifact(program, .{}).step);
         } else |_| {}

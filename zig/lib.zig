@@ -21,6 +21,7 @@ pub const core = struct {
     pub const Writer = @import("core/record_writer.zig").Writer;
     pub const Reader = @import("core/record_reader.zig").Reader;
     pub const cursor = @import("core/cursor.zig");
+    pub const pace = @import("core/pace.zig");
     pub const channel = @import("core/channel.zig");
     pub const stream = @import("core/stream.zig");
     pub const wait = @import("core/wait.zig");
@@ -56,6 +57,10 @@ pub const exported = .{
     @import("abi/channel.zig"),
     @import("abi/wait.zig"),
     @import("abi/host.zig"),
+    @import("abi/host_files.zig"),
+    @import("abi/host_process.zig"),
+    @import("abi/host_reactor.zig"),
+    @import("abi/host_machine.zig"),
 };
 
 comptime {
@@ -68,5 +73,7 @@ test {
     std.testing.refAllDecls(sys);
     _ = header_text;
     _ = @import("abi/check.zig");
+    _ = @import("abi/channel_test.zig");
+    _ = @import("abi/wait_test.zig");
     inline for (exported) |file| std.testing.refAllDecls(file);
 }

@@ -9,7 +9,6 @@ const record = @import("../layout/record.zig");
 const control = @import("../layout/control.zig");
 const core = @import("../core/channel.zig");
 const handles = @import("../core/handles.zig");
-const memory = @import("../sys/memory.zig");
 
 pub const ChannelOptions = extern struct {
     size_bytes: u32,
@@ -219,47 +218,5 @@ pub export fn fable_channel_stats(handle: u32, pointer: ?*Stats) callconv(.c) i3
     const channel = call.channels.getLocked(handle) orelse return status.BAD_HANDLE;
     defer call.channels.unlock();
     copyStats(channel.bell.own, out);
-    return status.OK;
-}
-
-var observed: handles.Table(*const control.Control) = .{};
-
-pub export fn fable_control_map(control_fd: i32) callconv(.c) i32 {
-    if (!system.isRegion(control_fd, control.bytes, memory.seals_read_only)) return status.BAD_REGION;
-    const slot = observed.reserve() orelse return status.TABLE_FULL;
-    const address = memory.mapShared(control_fd, control.bytes, false);
-    if (address < 0) {
-        observed.release(slot);
-        return status.system(@enumFromInt(-address));
-    }
-    const region: *const control.Control = @ptrFromInt(@as(usize, @bitCast(address)));
-    if (@as(*const volatile u32, &region.magic).* != control.magic) {
-        memory.unmap(region, control.bytes);
-        observed.release(slot);
-        return status.BAD_REGION;
-    }
-    observed.items[slot] = region;
-    const id = observed.publish(slot, 0);
-    return std.math.cast(i32, id) orelse retry: { // a generation of 2^19 and more would look like an error: start over
-        observed.past[slot] = 0;
-        break :retry @intCast(observed.publish(slot, 0));
-    };
-}
-
-pub export fn fable_control_stats(id: u32, pointer: ?*Stats) callconv(.c) i32 {
-    const out = check.one(Stats, pointer) orelse return status.BAD_ARGUMENT;
-    const region = observed.getLocked(id) orelse return status.BAD_HANDLE;
-    defer observed.unlock();
-    copyStats(region.*, out);
-    return status.OK;
-}
-
-pub export fn fable_control_unmap(id: u32) callconv(.c) i32 {
-    const slot = handles.Table(*const control.Control).slotOf(id);
-    const region = (observed.getLocked(id) orelse return status.BAD_HANDLE).*;
-    observed.generations[slot].store(1 << 20, .release);
-    observed.unlock();
-    memory.unmap(region, control.bytes);
-    observed.release(slot);
     return status.OK;
 }

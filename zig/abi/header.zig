@@ -47,16 +47,15 @@ pub fn parameters(allocator: std.mem.Allocator, name: []const u8) !?[]const u8 {
     return out.items;
 }
 
-/// What follows "name(".
+const results = [_][]const u8{ "int32_t ", "uint32_t ", "uint64_t ", "void *" };
+
+/// What follows "name(" in its declaration.
 fn declaration(allocator: std.mem.Allocator, name: []const u8) !?[]const u8 {
     const call = try std.fmt.allocPrint(allocator, "{s}(", .{name});
     var at: usize = 0;
     while (std.mem.indexOfPos(u8, text, at, call)) |found| : (at = found + 1) {
-        const before = text[found - 1];
         const line_start = if (std.mem.lastIndexOfScalar(u8, text[0..found], '\n')) |newline| newline + 1 else 0;
-        const line = text[line_start..found];
-        if ((before == ' ' or before == '*') and (cut(line, "int32_t ") != null or cut(line, "uint32_t ") != null or cut(line, "uint64_t ") != null or cut(line, "void *") != null))
-            return text[found + call.len ..];
+        for (results) |result| if (std.mem.eql(u8, text[line_start..found], result)) return text[found + call.len ..];
     }
     return null;
 }
@@ -75,8 +74,9 @@ pub fn functionCount() usize {
     var count: usize = 0;
     var lines = std.mem.splitScalar(u8, text, '\n');
     while (lines.next()) |line| {
-        const typed = cut(line, "int32_t ") orelse cut(line, "uint32_t ") orelse cut(line, "uint64_t ") orelse cut(line, "void *") orelse continue;
-        if (cut(typed, "fable_") != null) count += 1;
+        for (results) |result| {
+            if (cut(cut(line, result) orelse continue, "fable_") != null) count += 1;
+        }
     }
     return count;
 }
@@ -106,7 +106,7 @@ test "the header declares exactly what is exported" {
                     std.debug.print("{s} is not in fable.h\n", .{decl.name});
                     return error.NotDeclared;
                 };
-                std.testing.expectEqualStrings(zigParameters(@TypeOf(@field(file, decl.name))), declared) catch |err| {
+                std.testing.expectEqualStrings(comptime zigParameters(@TypeOf(@field(file, decl.name))), declared) catch |err| {
                     std.debug.print("in {s}\n", .{decl.name});
                     return err;
                 };

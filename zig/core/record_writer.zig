@@ -203,10 +203,11 @@ pub const Writer = struct {
         return true;
     }
 
-    /// Is there more room than when it last ran short? Half the ring is always enough to say yes.
+    /// Is there more room than when it last ran short? Half the ring (a PAD and the largest record) is always
+    /// enough to say yes.
     pub fn writable(w: *Writer) bool {
         if (!w.refresh()) return true;
-        return w.free() > w.shortage or w.free() >= w.ring_bytes / 2 + record.reserve_bytes;
+        return w.free() > w.shortage or w.free() >= w.ring_bytes / 2 + 4 * record.line_bytes;
     }
 
     pub const Sent = enum { ok, no_space, too_large, other_message };

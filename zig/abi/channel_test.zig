@@ -1,0 +1,516 @@
+//! Channels through the C ABI, both ends in this process: what arrives, in which order things end, what a bad peer gets.
+
+const std = @import("std");
+const linux = std.os.linux;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const status = @import("status.zig");
+const call = @import("call.zig");
+const abi = @import("channel.zig");
+const waits = @import("wait.zig");
+const record = @import("../layout/record.zig");
+const control = @import("../layout/control.zig");
+const memory = @import("../sys/memory.zig");
+const socket = @import("../sys/socket.zig");
+const Entry = @import("../core/wait.zig").Entry;
+
+pub const mempipe = 1;
+pub const mempipe_spin = 2;
+pub const mempipe_futex = 3;
+pub const unix = 4;
+const trusted = 1;
+const untrusted = 2;
+
+pub const Setup = struct {
+    kind: u32 = mempipe,
+    trust: u32 = trusted,
+    ring_bytes: u32 = 4096,
+    max_message: u32 = 1 << 20,
+};
+
+pub fn open(role: u32, setup: Setup) !abi.ChannelOptions {
+    var options = std.mem.zeroes(abi.ChannelOptions);
+    options.size_bytes = @sizeOf(abi.ChannelOptions);
+    options.role = role;
+    options.transport = setup.kind;
+    options.trust = setup.trust;
+    options.ring_bytes = setup.ring_bytes;
+    options.max_message_bytes = setup.max_message;
+    try expectEqual(status.OK, abi.fable_channel_new(&options));
+    return options;
+}
+
+/// `mine` takes in what `theirs` made (those descriptors are gone afterwards).
+pub fn attach(mine: abi.ChannelOptions, theirs: abi.ChannelOptions, trust: u32, pid_fd: i32) i32 {
+    var peer: abi.Peer = .{
+        .size_bytes = @sizeOf(abi.Peer),
+        .handle = mine.handle,
+        .trust = trust,
+        .control_fd = theirs.control_fd,
+        .ring_fd = theirs.ring_fd,
+        .doorbell_fd = theirs.peer_doorbell_fd,
+        .data_fd = theirs.peer_data_fd,
+        .pid_fd = pid_fd,
+        .peer_max_message_bytes = 0,
+        .peer_ring_bytes = 0,
+        .reserved = .{ 0, 0 },
+    };
+    return abi.fable_channel_attach(&peer);
+}
+
+const Pair = struct {
+    a: u32,
+    b: u32,
+    setup: Setup,
+
+    fn init(setup: Setup) !Pair {
+        const a = try open(1, setup);
+        const b = try open(2, setup);
+        try expectEqual(status.OK, attach(b, a, setup.trust, -1));
+        try expectEqual(status.OK, attach(a, b, setup.trust, -1));
+        return .{ .a = a.handle, .b = b.handle, .setup = setup };
+    }
+
+    fn deinit(p: Pair) void {
+        _ = abi.fable_channel_close(p.a);
+        _ = abi.fable_channel_close(p.b);
+    }
+};
+
+fn send(handle: u32, text: []const u8) i32 {
+    return abi.fable_send(handle, text.ptr, @intCast(text.len));
+}
+
+fn block(handle: u32, word: u32) u32 {
+    return call.blocks[handle & 4095][word];
+}
+
+fn channelOf(handle: u32) *call.Channel {
+    return &call.channels.items[handle & 4095];
+}
+
+fn fill(bytes: []u8, seed: u32) void {
+    for (bytes, 0..) |*byte, i| byte.* = @truncate(seed *% 31 +% i);
+}
+
+const every = [_]Setup{
+    .{},
+    .{ .trust = untrusted },
+    .{ .kind = unix },
+    .{ .kind = mempipe_futex, .ring_bytes = 8192 },
+    .{ .kind = unix, .ring_bytes = 65536 },
+    .{ .ring_bytes = 65536, .trust = untrusted },
+};
+
+test "messages of any size arrive once, in order, intact, in both directions" {
+    const out = try std.testing.allocator.alloc(u8, 20_000);
+    defer std.testing.allocator.free(out);
+    const in = try std.testing.allocator.alloc(u8, 20_000);
+    defer std.testing.allocator.free(in);
+    for (every, 0..) |setup, seed| {
+        const pair = try Pair.init(setup);
+        defer pair.deinit();
+        var prng = std.Random.DefaultPrng.init(seed);
+        const random = prng.random();
+        for ([2][2]u32{ .{ pair.a, pair.b }, .{ pair.b, pair.a } }) |way| {
+            var sizes: [3000]u32 = undefined;
+            for (&sizes) |*size| size.* = switch (random.uintLessThan(u32, 20)) {
+                0 => random.uintAtMost(u32, 20_000),
+                1...4 => random.uintAtMost(u32, 1200),
+                else => random.uintAtMost(u32, 80),
+            };
+            var sent: u32 = 0;
+            var got: u32 = 0;
+            var stuck: u32 = 0;
+            while (got < sizes.len) {
+                var progress = false;
+                for (0..random.uintLessThan(u32, 30)) |_| {
+                    if (sent == sizes.len) break;
+                    fill(out[0..sizes[sent]], sent);
+                    const answer = send(way[0], out[0..sizes[sent]]);
+                    if (answer == status.ENOSPACE) break;
+                    try expectEqual(status.OK, answer);
+                    sent += 1;
+                    progress = true;
+                }
+                for (0..random.uintLessThan(u32, 30)) |_| {
+                    const size = abi.fable_receive(way[1], in.ptr, 20_000);
+                    _ = abi.fable_pump(way[0]);
+                    if (size == status.EMPTY) break;
+                    try expectEqual(@as(i32, @intCast(sizes[got])), size);
+                    fill(out[0..sizes[got]], got);
+                    try expect(std.mem.eql(u8, out[0..sizes[got]], in[0..sizes[got]]));
+                    got += 1;
+                    progress = true;
+                }
+                stuck = if (progress) 0 else stuck + 1;
+                try expect(stuck < 10_000);
+            }
+            try expectEqual(status.EMPTY, abi.fable_receive(way[1], in.ptr, 20_000));
+            var stats: abi.Stats = undefined;
+            try expectEqual(status.OK, abi.fable_channel_stats(way[0], &stats));
+            try expectEqual(@as(u64, sizes.len), stats.messages_sent);
+            try expectEqual(status.OK, abi.fable_channel_stats(way[1], &stats));
+            try expectEqual(@as(u64, sizes.len), stats.messages_delivered);
+        }
+    }
+}
+
+test "windows: lent records stay, are given back in order, and never cross the end of the arena" {
+    for (every) |setup| {
+        const pair = try Pair.init(setup);
+        defer pair.deinit();
+        var size: u32 = 0;
+        const arena: [*]const u8 = @ptrCast(abi.fable_channel_arena(pair.b, 1, &size).?);
+        try expectEqual(setup.ring_bytes, size);
+        var sent: u32 = 0;
+        var seen: u32 = 0;
+        var owed: u32 = 0;
+        var text: [300]u8 = undefined;
+        var held: [16]struct { at: u32, size: u32, tag: u32 } = undefined;
+        var holding: usize = 0;
+        for (0..3000) |round| {
+            const length: u32 = @intCast(round * 7 % 300);
+            fill(text[0..length], sent);
+            if (send(pair.a, text[0..length]) == status.OK) sent += 1;
+            _ = abi.fable_pump(pair.a);
+            if (round % 5 != 0) continue;
+            const got = abi.fable_refill(pair.b);
+            if (got > 0) {
+                var at = block(pair.b, 0);
+                const limit = block(pair.b, 1);
+                try expectEqual(@as(u32, @intCast(got)), limit - at);
+                try expect(limit <= size);
+                owed += limit - at;
+                while (at < limit) {
+                    const h: record.Header = @bitCast(@as(*align(8) const u64, @ptrCast(@alignCast(arena + at))).*);
+                    if (h.kind == .message) {
+                        if (holding < held.len) {
+                            held[holding] = .{ .at = at + 8, .size = h.size, .tag = seen };
+                            holding += 1;
+                        }
+                        seen += 1;
+                    } else try expectEqual(record.Kind.pad, h.kind);
+                    at += h.bytes();
+                }
+            } else try expectEqual(status.EMPTY, got);
+            if (round % 15 != 0) continue;
+            for (held[0..holding]) |one| {
+                fill(text[0..one.size], one.tag);
+                try expect(std.mem.eql(u8, text[0..one.size], arena[one.at..][0..one.size]));
+            }
+            holding = 0;
+            try expectEqual(status.BAD_ARGUMENT, abi.fable_consume(pair.b, owed + 8, 0, 0));
+            try expectEqual(status.OK, abi.fable_consume(pair.b, owed, 0, 0));
+            owed = 0;
+        }
+        try expect(seen > 1000 and seen <= sent);
+    }
+}
+
+test "a batch laid out by the caller" {
+    for ([_]u32{ mempipe, unix }) |kind| {
+        const pair = try Pair.init(.{ .kind = kind });
+        defer pair.deinit();
+        var size: u32 = 0;
+        const arena: [*]align(4096) u8 = @ptrCast(@alignCast(abi.fable_channel_arena(pair.a, 0, &size).?));
+        try expectEqual(@as(i32, 4096 - 64), abi.fable_space(pair.a));
+        var position: u32 = 0;
+        var sent: u32 = 0;
+        while (sent < 500) {
+            // three records of 100 bytes, a PAD where the next would cross the end
+            var first: record.Header = undefined;
+            var bytes: u32 = 0;
+            for (0..3) |_| {
+                const at = (position + bytes) % size;
+                if (at + 112 > size) {
+                    const pad = record.Header.of(.pad, 0, size - at);
+                    if (bytes == 0) first = pad else @as(*u64, @ptrCast(@alignCast(arena + at))).* = @bitCast(pad);
+                    bytes += pad.bytes();
+                }
+                const to = (position + bytes) % size;
+                const h = record.Header.of(.message, 100, 112);
+                if (bytes == 0) first = h else @as(*u64, @ptrCast(@alignCast(arena + to))).* = @bitCast(h);
+                fill(arena[to + 8 ..][0..100], sent);
+                sent += 1;
+                bytes += 112;
+            }
+            try expectEqual(status.OK, abi.fable_publish(pair.a, bytes, first.word0(), first.word1(), 3, 300));
+            position += bytes;
+            var in: [100]u8 = undefined;
+            var expected: [100]u8 = undefined;
+            for (sent - 3..sent) |tag| {
+                try expectEqual(@as(i32, 100), abi.fable_receive(pair.b, &in, 100));
+                fill(&expected, @intCast(tag));
+                try expectEqual(expected, in);
+            }
+            _ = abi.fable_space(pair.a);
+        }
+        const h = record.Header.of(.message, 8, 16);
+        try expectEqual(status.BAD_ARGUMENT, abi.fable_publish(pair.a, 12, h.word0(), h.word1(), 1, 8));
+        try expectEqual(status.BAD_ARGUMENT, abi.fable_publish(pair.a, 8, h.word0(), h.word1(), 1, 8));
+        try expectEqual(status.BAD_ARGUMENT, abi.fable_publish(pair.a, 16, 0, 0, 1, 8));
+        try expectEqual(status.BAD_ARGUMENT, abi.fable_publish(pair.a, 8192, h.word0(), h.word1(), 1, 8));
+    }
+}
+
+test "everything committed is read before an end is reported" {
+    const End = enum { half_close, close, died, doorbell };
+    for (every) |setup| {
+        for ([_]End{ .half_close, .close, .died, .doorbell }) |end| {
+            const a = try open(1, setup);
+            const b = try open(2, setup);
+            const other_doorbell: i32 = @intCast(linux.dup(a.peer_doorbell_fd));
+            defer socket.close(other_doorbell);
+            try expectEqual(status.OK, attach(b, a, setup.trust, -1));
+            try expectEqual(status.OK, attach(a, b, setup.trust, -1));
+            defer _ = abi.fable_channel_close(b.handle);
+            for (0..10) |_| try expectEqual(status.OK, send(a.handle, "last words"));
+            switch (end) {
+                .half_close => {
+                    try expectEqual(status.OK, abi.fable_close_write(a.handle));
+                    try expectEqual(status.CLOSED, send(a.handle, "more"));
+                    try expectEqual(status.CLOSED, abi.fable_space(a.handle));
+                },
+                .close => try expectEqual(status.OK, abi.fable_channel_close(a.handle)),
+                .died => try expectEqual(status.OK, abi.fable_channel_peer_died(b.handle)),
+                .doorbell => channelOf(b.handle).doorbellHungUp(),
+            }
+            var entry = [_]Entry{.{ .handle = b.handle, .want = 3, .ready = 0, .reserved = 0 }};
+            try expectEqual(@as(i32, 1), waits.fable_wait(&entry, 1, 1000, 0, -1));
+            var in: [64]u8 = undefined;
+            for (0..10) |_| try expectEqual(@as(i32, 10), abi.fable_receive(b.handle, &in, 64));
+            const expected = switch (end) {
+                .half_close, .close => status.ENDED,
+                .died, .doorbell => status.PEER_DEAD,
+            };
+            for (0..2) |_| try expectEqual(expected, abi.fable_refill(b.handle));
+            try expectEqual(expected, abi.fable_receive(b.handle, &in, 64));
+            const answer = send(b.handle, "back");
+            const room = abi.fable_space(b.handle);
+            switch (end) {
+                .half_close => try expect(answer == status.OK and room > 0),
+                .close => try expectEqual(status.ENDED, room),
+                .died, .doorbell => try expectEqual(status.PEER_DEAD, room),
+            }
+            if (end != .close) _ = abi.fable_channel_close(a.handle);
+            try expectEqual(status.BAD_HANDLE, abi.fable_refill(a.handle));
+        }
+    }
+}
+
+test "a receiver's buffer that is too small keeps the message" {
+    for ([_]u32{ mempipe, unix }) |kind| {
+        const pair = try Pair.init(.{ .kind = kind, .max_message = 3000 });
+        defer pair.deinit();
+        var text: [3001]u8 = undefined;
+        fill(&text, 1);
+        try expectEqual(status.TOO_LARGE, send(pair.a, &text));
+        try expectEqual(status.OK, send(pair.a, text[0..500]));
+        try expectEqual(status.OK, send(pair.a, text[0..2500]));
+        var in: [3000]u8 = undefined;
+        for ([_]u32{ 500, 2500 }) |size| {
+            try expectEqual(status.TOO_LARGE, abi.fable_receive(pair.b, &in, 100));
+            try expectEqual(size, block(pair.b, 5));
+            try expectEqual(@as(i32, @intCast(size)), abi.fable_receive(pair.b, &in, 3000));
+            try expect(std.mem.eql(u8, text[0..size], in[0..size]));
+        }
+        try expectEqual(status.OK, send(pair.a, ""));
+        try expectEqual(@as(i32, 0), abi.fable_receive(pair.b, null, 0));
+        try expectEqual(status.EMPTY, abi.fable_receive(pair.b, &in, 3000));
+    }
+}
+
+test "a lying cursor ends the channel, and only that one" {
+    const other = try Pair.init(.{});
+    defer other.deinit();
+    for ([_]u64{ 1 << 40, 4096, 0 }) |lie| {
+        const pair = try Pair.init(.{});
+        defer pair.deinit();
+        var in: [64]u8 = undefined;
+        for (0..60) |_| {
+            try expectEqual(status.OK, send(pair.a, "0123456789"));
+            _ = abi.fable_receive(pair.b, &in, 64);
+        }
+        _ = abi.fable_receive(pair.b, &in, 64);
+        try expect(abi.fable_space(pair.a) > 0); // has now seen that much released
+        @atomicStore(u64, &channelOf(pair.b).bell.own.released, lie, .release);
+        try expectEqual(status.PEER_FAULT, abi.fable_space(pair.a));
+        try expectEqual(@as(u32, 3), block(pair.a, 5));
+        try expectEqual(status.PEER_FAULT, send(pair.a, "x"));
+        try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.a));
+        // the accused learns it
+        try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+        try expectEqual(@as(u32, 3), block(pair.b, 3));
+    }
+    try expectEqual(status.OK, send(other.a, "fine"));
+}
+
+test "bad headers are faults, never more" {
+    const Header = record.Header;
+    const cases = [_]struct { h: Header, fault: u32 }{
+        .{ .h = .{ .size = 8, .stride = 2, .kind = @enumFromInt(9) }, .fault = 1 },
+        .{ .h = Header.of(.message, 100, 16), .fault = 2 },
+        .{ .h = Header.of(.message, 0xffff_ffff, 16), .fault = 2 },
+        .{ .h = Header.of(.message, 8, 8192), .fault = 2 },
+        .{ .h = .{ .size = 0, .stride = 0, .kind = .message }, .fault = 2 },
+        .{ .h = Header.of(.message, 2000, 2008), .fault = 2 }, // over the limit agreed
+        .{ .h = Header.of(.pad, 0, 8192), .fault = 2 },
+        .{ .h = Header.of(.more, 8, 16), .fault = 4 },
+        .{ .h = Header.of(.last, 8, 16), .fault = 4 },
+        .{ .h = Header.of(.first, 4, 16), .fault = 4 },
+        .{ .h = Header.of(.end, 8, 16), .fault = 4 },
+    };
+    for ([_]u32{ trusted, untrusted }) |trust| {
+        for (cases) |case| {
+            const pair = try Pair.init(.{ .trust = trust, .max_message = 1000 });
+            defer pair.deinit();
+            const writer = channelOf(pair.a).writer();
+            writer.held = @bitCast(case.h);
+            writer.position += 16;
+            writer.flush();
+            try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+            try expectEqual(case.fault, block(pair.b, 5));
+            try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+        }
+    }
+    // through a socket, where every byte is the peer's
+    for (cases) |case| {
+        const pair = try Pair.init(.{ .kind = unix, .max_message = 1000 });
+        defer pair.deinit();
+        var bytes: [4096]u8 = @splat(0);
+        @as(*align(1) u64, @ptrCast(&bytes)).* = @bitCast(case.h);
+        _ = socket.send(channelOf(pair.a).transport.stream.socket, &bytes, bytes.len);
+        try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+        try expectEqual(case.fault, block(pair.b, 5));
+    }
+}
+
+test "fragments that do not add up" {
+    const Header = record.Header;
+    const Part = struct { h: Header, total: u32 };
+    const cases = [_][3]Part{
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.message, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.last, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 12 }, .{ .h = Header.of(.more, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.end, 0, 8), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 4 }, .{ .h = Header.of(.last, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+    };
+    for (cases) |case| {
+        const pair = try Pair.init(.{});
+        defer pair.deinit();
+        const writer = channelOf(pair.a).writer();
+        for (case) |part| {
+            @as(*u32, @ptrCast(@alignCast(writer.base + writer.position + 8))).* = part.total;
+            writer.held = @bitCast(part.h);
+            writer.position += part.h.bytes();
+            writer.flush();
+        }
+        var in: [256]u8 = undefined;
+        try expectEqual(status.PEER_FAULT, abi.fable_receive(pair.b, &in, 256));
+        try expectEqual(@as(u32, 4), block(pair.b, 5));
+    }
+}
+
+test "an untrusted ring is read once: what was checked is what is seen" {
+    const pair = try Pair.init(.{ .trust = untrusted });
+    defer pair.deinit();
+    try expectEqual(status.OK, send(pair.a, "before"));
+    const got = abi.fable_refill(pair.b);
+    try expect(got > 0);
+    var size: u32 = 0;
+    const ring: [*]u8 = @ptrCast(abi.fable_channel_arena(pair.a, 0, &size).?);
+    @memset(ring[0..64], 0xff);
+    const arena: [*]align(4096) const u8 = @ptrCast(@alignCast(abi.fable_channel_arena(pair.b, 1, &size).?));
+    try expect(arena != ring);
+    const h: record.Header = @bitCast(@as(*const u64, @ptrCast(arena)).*);
+    try expect(h.size == 6 and h.kind == .message);
+    try expectEqualStrings("before", arena[8..14]);
+    try expectEqual(status.OK, abi.fable_consume(pair.b, @intCast(got), 1, 6));
+}
+
+const expectEqualStrings = std.testing.expectEqualStrings;
+
+test "regions that are not what they should be are refused" {
+    const Bad = enum { unsealed_control, small_control, magic, version, unsealed_ring, wrong_ring, swapped, no_file, socket };
+    for ([_]u32{ trusted, untrusted }) |trust| {
+        for (std.enums.values(Bad)) |bad| {
+            const setup: Setup = .{ .trust = trust };
+            const a = try open(1, setup);
+            const b = try open(2, setup);
+            defer _ = abi.fable_channel_close(a.handle);
+            defer _ = abi.fable_channel_close(b.handle);
+            var theirs = b;
+            const theirs_control = channelOf(b.handle).bell.own;
+            switch (bad) {
+                .unsealed_control => theirs.control_fd = @intCast(memory.create("bad", 4096)),
+                .small_control => {
+                    theirs.control_fd = @intCast(memory.create("bad", 8192));
+                    _ = memory.seal(theirs.control_fd, memory.seals_read_only);
+                },
+                .magic => theirs_control.magic += 1,
+                .version => theirs_control.layout_version += 1,
+                .unsealed_ring => theirs.ring_fd = @intCast(memory.create("bad", 4096)),
+                .wrong_ring => {
+                    theirs.ring_fd = @intCast(memory.create("bad", 8192));
+                    _ = memory.seal(theirs.ring_fd, memory.seals_read_only);
+                },
+                .swapped => {
+                    theirs.control_fd = b.ring_fd;
+                    theirs.ring_fd = b.control_fd;
+                },
+                .no_file => theirs.control_fd = 1_000_000,
+                .socket => theirs.control_fd = @intCast(linux.dup(a.peer_doorbell_fd)),
+            }
+            const expected = if (bad == .version) status.ABI_MISMATCH else status.BAD_REGION;
+            try expectEqual(expected, attach(a, theirs, trust, -1));
+            try expectEqual(status.BAD_ARGUMENT, abi.fable_refill(a.handle));
+            if (theirs.control_fd != b.control_fd and bad != .swapped) socket.close(b.control_fd);
+            if (theirs.ring_fd != b.ring_fd and bad != .swapped) socket.close(b.ring_fd);
+            inline for (.{ a.control_fd, a.ring_fd, a.peer_doorbell_fd }) |fd| socket.close(fd);
+        }
+    }
+}
+
+test "a handle belongs to its thread, to its process, and to one channel" {
+    const pair = try Pair.init(.{});
+    var answer: i32 = 0;
+    const other = try std.Thread.spawn(.{}, struct {
+        fn run(handle: u32, out: *i32) void {
+            out.* = abi.fable_refill(handle);
+        }
+    }.run, .{ pair.a, &answer });
+    other.join();
+    try expectEqual(status.WRONG_THREAD, answer);
+    const pid: isize = @bitCast(linux.fork());
+    if (pid == 0) linux.exit(if (abi.fable_refill(pair.a) == status.FORKED and call.fable_init() == status.FORKED) 7 else 1);
+    var code: u32 = 0;
+    _ = linux.waitpid(@intCast(pid), &code, 0);
+    try expectEqual(@as(u32, 7), code >> 8);
+    pair.deinit();
+    try expectEqual(status.BAD_HANDLE, abi.fable_refill(pair.a));
+    try expectEqual(status.BAD_HANDLE, abi.fable_channel_close(pair.a));
+    try expectEqual(status.BAD_HANDLE, abi.fable_refill(0));
+    try expectEqual(status.BAD_HANDLE, abi.fable_refill(0xffff_ffff));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_channel_new(null));
+}
+
+test "opening and closing leaks no descriptor" {
+    const before = countDescriptors();
+    for (0..50) |i| {
+        const pair = try Pair.init(every[i % every.len]);
+        _ = send(pair.a, "x");
+        pair.deinit();
+    }
+    try expectEqual(before, countDescriptors());
+}
+
+fn countDescriptors() u32 {
+    var count: u32 = 0;
+    var fd: i32 = 0;
+    while (fd < 1024) : (fd += 1) {
+        if (linux.errno(linux.fcntl(fd, linux.F.GETFD, 0)) == .SUCCESS) count += 1;
+    }
+    return count;
+}
