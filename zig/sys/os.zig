@@ -122,6 +122,33 @@ pub fn writeAll(fd: i32, bytes: []const u8) isize {
     return 0;
 }
 
+/// One write(2) that never raises SIGPIPE, whatever the host does with that signal.
+pub fn writeQuietly(fd: i32, bytes: []const u8) isize {
+    while (true) {
+        const rc = result(linux.sendto(fd, bytes.ptr, bytes.len, linux.MSG.NOSIGNAL, null, 0));
+        if (rc == failure(.INTR)) continue;
+        if (rc != failure(.NOTSOCK)) return rc;
+        break;
+    }
+    // Pipes and files know no such flag: the signal is blocked, and taken back if it is ours.
+    const sigpipe: linux.sigset_t = .{1 << (@intFromEnum(linux.SIG.PIPE) - 1)};
+    var before: linux.sigset_t = undefined;
+    var pending: linux.sigset_t = undefined;
+    _ = linux.sigprocmask(linux.SIG.BLOCK, &sigpipe, &before);
+    defer _ = linux.sigprocmask(linux.SIG.SETMASK, &before, null);
+    const set_bytes = @sizeOf(linux.sigset_t);
+    _ = linux.syscall2(.rt_sigpending, @intFromPtr(&pending), set_bytes);
+    while (true) {
+        const rc = result(linux.write(fd, bytes.ptr, bytes.len));
+        if (rc == failure(.INTR)) continue;
+        if (rc == failure(.PIPE) and pending[0] & sigpipe[0] == 0) {
+            const at_once: linux.timespec = .{ .sec = 0, .nsec = 0 };
+            _ = linux.syscall4(.rt_sigtimedwait, @intFromPtr(&sigpipe), 0, @intFromPtr(&at_once), set_bytes);
+        }
+        return rc;
+    }
+}
+
 /// Private zeroed memory straight from the kernel: there is no allocator here.
 pub fn map(size_bytes: usize) ?[]align(std.heap.page_size_min) u8 {
     const rc = result(linux.mmap(null, size_bytes, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0));
@@ -147,4 +174,13 @@ test "results carry errno" {
     try std.testing.expectEqual(@as(isize, 0), factsAt("/proc", &facts));
     try std.testing.expect(facts.is(linux.S.IFDIR));
     try std.testing.expectEqual(failure(.BADF), factsOf(-1, &facts));
+}
+
+test "a broken pipe is a result, not a signal" {
+    var pipe: [2]i32 = undefined;
+    _ = linux.pipe2(&pipe, .{ .CLOEXEC = true });
+    defer close(pipe[1]);
+    try std.testing.expectEqual(@as(isize, 2), writeQuietly(pipe[1], "ab"));
+    close(pipe[0]);
+    try std.testing.expectEqual(failure(.PIPE), writeQuietly(pipe[1], "ab"));
 }
