@@ -472,6 +472,8 @@ pub fn Channel(comptime Sys: type) type {
                                 return size;
                             },
                             .first => {
+                                // checked when it was scanned, but a trusted peer may have changed its own memory since
+                                if (part.len < record.fragment_prefix_bytes) break c.fail(fault.length);
                                 const total = @as(*const volatile u32, @ptrCast(@alignCast(part.ptr))).*;
                                 if (total > c.options.max_message) break c.fail(fault.length);
                                 if (!c.joiner.begin(total)) return c.systemErrno(12);

@@ -60,7 +60,7 @@ fn run(seed: u64, rounds: u64, from: u64) u8 {
     return 0;
 }
 
-/// One victim and its attacker, until the channel is dead or bored. Gives the rounds it took, at least one.
+/// One victim and its attacker, until the channel is dead or long enough. Gives the rounds it lived through, at least one.
 fn one(random: std.Random, limit: u64, tally: *victim.Tally) Failure!u64 {
     var theirs = try attacker.Attacker.init(random);
     defer theirs.deinit();
@@ -69,14 +69,17 @@ fn one(random: std.Random, limit: u64, tally: *victim.Tally) Failure!u64 {
     if (!ours.attached) return 1;
     try theirs.startFlipping();
     const wanted = @min(limit, random.uintAtMost(u64, 400) + 1);
+    var alive: u64 = 0;
     var round: u64 = 0;
-    while (round < wanted) : (round += 1) {
+    while (alive < wanted) : (round += 1) {
         round_now = round;
+        if (!ours.dead) alive += 1;
         theirs.act();
         try ours.step();
-        if (ours.dead and random.uintLessThan(u32, 8) == 0) return round + 1;
+        // What is dead is used on for a while: it must stay dead.
+        if (ours.dead and random.uintLessThan(u32, 4) == 0) break;
     }
-    return wanted;
+    return @max(1, alive);
 }
 
 fn installHandlers() void {
