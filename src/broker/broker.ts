@@ -3,11 +3,9 @@
  * out what it says. No sockets, files or clocks of its own: `daemon.ts` gives it those, tests give it others.
  */
 import { FableError } from "../errors.ts";
-import { anonymousName } from "../naming/uri.ts";
 import {
   commonVersion,
   errorMessage,
-  halfRoles,
   LAYOUT_RANGE,
   PROTOCOL_RANGE,
   type Request,
@@ -15,13 +13,14 @@ import {
   versionRefusal,
 } from "../naming/protocol.ts";
 import type { Quotas } from "./accounts.ts";
-import type { Flow, FlowEnd } from "./flows.ts";
+import type { Flow } from "./flows.ts";
+import { assertRoles, Introductions } from "./introductions.ts";
 import type { Lives } from "./lives.ts";
 import type { Client } from "./names.ts";
-import { checkControl, checkRing, type RegionFacts } from "./regions.ts";
+import { checkControl, type RegionFacts } from "./regions.ts";
 import { type Figures, Report } from "./report.ts";
 import { type BrokerLink, type Descriptors, Session } from "./session.ts";
-import { type Offer, type Pending, type Step, Table } from "./table.ts";
+import { type Step, Table } from "./table.ts";
 import { type FlowTicket, type TicketProcess, Tickets } from "./tickets.ts";
 
 /** The outside, as far as the broker needs it. */
@@ -60,15 +59,6 @@ export interface BrokerOptions {
   readonly lockFd: number;
 }
 
-/** What an initiator sent, while its wish is pending. */
-interface HeldHalf {
-  readonly control: number;
-  /** Empty once they were passed on. */
-  readonly others: readonly number[];
-  readonly ringBytes: number;
-  readonly maxMessageBytes: number;
-}
-
 const WAITING_PER_NAME = 1024;
 
 export class Broker {
@@ -80,7 +70,7 @@ export class Broker {
   readonly #report: Report;
   readonly #started: number;
   readonly #sessions = new Map<number, Session>();
-  readonly #halves = new Map<Pending, HeldHalf>();
+  readonly #introductions: Introductions;
   #lastSession = 0;
 
   constructor(io: BrokerIo, lives: Lives, tickets: Tickets, options: BrokerOptions) {
@@ -92,6 +82,8 @@ export class Broker {
     this.#started = io.now();
     this.table = new Table({ quotas, tag: instance, graceUntil, waitingPerName: WAITING_PER_NAME });
     this.#report = new Report(io, this.table);
+    const session = (id: number) => this.#sessions.get(id);
+    this.#introductions = new Introductions({ io, table: this.table, lives, tickets, report: this.#report, session });
   }
 
   /** True when nobody is connected and no channel lives. */
@@ -99,8 +91,13 @@ export class Broker {
     return this.#sessions.size === 0 && this.table.flows.size === 0;
   }
 
-  /** Somebody connected. Throws QUOTA; owns `pidFd` only when it does not. */
+  /** Somebody connected. Owns `pidFd` unless it throws. */
   admit(link: BrokerLink, who: TicketProcess, pidFd: number): Session {
+    if (pidFd < 0) {
+      throw new FableError("UNSUPPORTED_PLATFORM", "the kernel does not say which process connects", {
+        remedy: "it takes Linux 5.3 or later",
+      });
+    }
     const session = ++this.#lastSession;
     // A process that the kernel cannot show (another pid namespace) is nobody else, and nobody later.
     const process = who.start === "0" || who.pid === 0 ? { ...who, start: `session-${session}-${this.#options.instance}` } : who;
@@ -134,7 +131,7 @@ export class Broker {
   /** It is time for what `wake` was set for. */
   tick(): void {
     const { failed, registered, over } = this.table.expire(this.#io.now());
-    this.#carryOut(failed);
+    this.#introductions.carryOut(failed);
     for (const flow of over) this.#forget(flow);
     for (const step of registered) this.#answerRegistration(step);
     this.#setTimer();
@@ -158,7 +155,7 @@ export class Broker {
       flows: flows.size,
       waiting,
       users: accounts.users,
-      held_halves: this.#halves.size,
+      held_halves: this.#introductions.held,
       observers: this.#report.observers,
       uptime_ms: Math.round(this.#io.now() - this.#started),
     };
@@ -167,26 +164,39 @@ export class Broker {
   #handle(session: Session, request: Request, descriptors: Descriptors): void {
     const { client } = session;
     switch (request.type) {
-      case "hello": return this.#hello(session, request);
-      case "register": return this.#register(session, request);
-      case "unregister": return this.#done(session, request.id, this.table.unregister(client, request.name));
-      case "listen": return this.#done(session, request.id, this.table.listen(client, request.name, request.backlog, request.trust));
+      case "hello":
+        return this.#hello(session, request);
+      case "register":
+        return this.#register(session, request);
+      case "unregister":
+        return this.#done(session, request.id, this.table.unregister(client, request.name));
+      case "listen":
+        return this.#done(session, request.id, this.table.listen(client, request.name, request.backlog, request.trust));
       case "unlisten":
         this.table.names.unlisten(client.session, request.name);
         return this.#done(session, request.id, []);
-      case "connect": return this.#connect(session, request, descriptors);
-      case "cancel": return this.#cancel(session, request.id);
-      case "accept": return this.#accept(session, request, descriptors);
+      case "connect":
+        this.#introductions.connect(session, request, descriptors);
+        return this.#setTimer();
+      case "cancel":
+        return this.#cancel(session, request.id);
+      case "accept":
+        return this.#introductions.accept(session, request, descriptors);
       case "refuse": {
         const remedy = request.remedy === undefined ? {} : { remedy: request.remedy };
         const error = new FableError(request.code, request.message, remedy);
-        return this.#carryOut(this.table.refuse(this.table.answered(client, request.flow), error));
+        return this.#introductions.carryOut(this.table.refuse(this.table.answered(client, request.flow), error));
       }
-      case "names": return void session.send({ type: "names", id: request.id, ...this.#report.names(request.after) });
-      case "flows": return this.#flows(session, request);
-      case "flow-closed": return this.#flowClosed(client, request.flow);
-      case "restore": return this.#restore(session, request, descriptors);
-      case "stats": return void session.send({ type: "stats", id: request.id, figures: this.stats() });
+      case "names":
+        return void session.send({ type: "names", id: request.id, ...this.#report.names(request.after) });
+      case "flows":
+        return this.#flows(session, request);
+      case "flow-closed":
+        return this.#flowClosed(client, request.flow);
+      case "restore":
+        return this.#restore(session, request, descriptors);
+      case "stats":
+        return void session.send({ type: "stats", id: request.id, figures: this.stats() });
       case "shutdown":
         this.#requireOperator(session, "end this broker");
         this.#io.stopListening();
@@ -199,7 +209,7 @@ export class Broker {
         session.send({ type: "released", id: request.id, descriptors: ["lock"] }, [this.#options.lockFd]);
         return this.#io.leave("replaced");
     }
-  } // dprint-ignore
+  }
 
   #hello(session: Session, hello: Requests["hello"]): void {
     const protocol = commonVersion(PROTOCOL_RANGE, hello.protocol);
@@ -231,111 +241,10 @@ export class Broker {
     session.send({ type: "done", id: step.id, ticket: this.#tickets.forName(session.process, step.owner.name, step.owner.share) });
   }
 
-  #connect(session: Session, request: Requests["connect"], descriptors: Descriptors): void {
-    const { offered } = request;
-    assertRoles(request.descriptors, halfRoles(offered.transport, "initiator"), descriptors);
-    if (request.transport !== undefined && request.transport !== offered.transport) throw new FableError("PROTOCOL", "the half offered is of another transport");
-    const control = checkControl(this.#io.region(descriptors.peek(0)));
-    const ring = offered.transport === "unix" ? undefined : checkRing(this.#io.region(descriptors.peek(1)), offered.trust, request.ring_bytes);
-    if (ring?.identity === control) throw new FableError("REFUSED", "ring and control region are the same memory");
-    const { id, to, from, transport, wait, timeout_ms } = request;
-    const deadline = this.#io.now() + timeout_ms;
-    const wish = { id, to, from, transport, wait, offered, ringBytes: ring?.bytes ?? 0, control, deadline };
-    const { pending, steps } = this.table.connect(session.client, wish);
-    const [controlFd = -1, ...others] = descriptors.takeAll();
-    this.#halves.set(pending, { control: controlFd, others, ringBytes: request.ring_bytes, maxMessageBytes: request.max_message_bytes });
-    this.#carryOut(steps);
-    this.#setTimer();
-  }
-
   #cancel(session: Session, id: number): void {
     const pending = this.table.cancel(session.client, id);
-    if (pending !== undefined) this.#dropHalf(pending);
+    if (pending !== undefined) this.#introductions.drop(pending);
     if (pending !== undefined) session.send(errorMessage(id, new FableError("ABORTED", "the connecting end gave up")));
-  }
-
-  #carryOut(steps: readonly Step[]): void {
-    for (const step of steps) {
-      if (step.step === "offer") {
-        this.#offer(step);
-        continue;
-      }
-      const { pending } = step;
-      this.#dropHalf(pending);
-      const session = this.#sessions.get(pending.client.session);
-      const { id } = pending.wish;
-      if (step.step === "fail") session?.send(errorMessage(id, step.error));
-      else session?.send({ type: "again", id, transport: step.transport, trust: step.trust, reason: step.reason });
-    }
-  }
-
-  #offer({ pending, offer }: Extract<Step, { readonly step: "offer" }>): void {
-    const { client, wish } = pending;
-    const { owner, flow, transport, trust, reason } = offer;
-    const half = this.#halves.get(pending);
-    const listener = this.#sessions.get(owner.client.session);
-    if (half === undefined || listener === undefined) return;
-    const peer_name = wish.from ?? anonymousName(client.session);
-    const names = [peer_name, owner.name] as const;
-    const since = Math.round(this.#io.now());
-    const ticket = this.#tickets.forFlow(listener.process, {
-      flow, role: 1, names, transport, trust, reason, since, ringBytes: wish.ringBytes, own: undefined, peer: wish.control,
-    }); // dprint-ignore
-    const roles = [...halfRoles(transport, "initiator"), "pid"] as const;
-    // A listener that cannot be told any more is about to end, and then whoever waits for it hears "again".
-    listener.send({
-      type: "offer", name: owner.name, flow, transport, trust, peer_name, peer_pid: client.pid, peer_uid: client.uid, reason, ticket,
-      ring_bytes: half.ringBytes, max_message_bytes: half.maxMessageBytes, descriptors: [...roles],
-    }, [half.control, ...half.others, this.#lives.descriptor(client.process)]); // dprint-ignore
-    for (const fd of half.others) this.#io.close(fd);
-    this.#halves.set(pending, { ...half, others: [] });
-  }
-
-  #accept(session: Session, request: Requests["accept"], descriptors: Descriptors): void {
-    const offer = this.table.answered(session.client, request.flow);
-    const { pending } = offer;
-    let accepted: ReturnType<Table["accept"]>;
-    try {
-      if (pending === undefined) throw new FableError("CLOSED", "the connecting end has given up");
-      accepted = this.table.accept(offer, this.#checkAnswer(offer, request, descriptors), Math.round(this.#io.now()));
-    } catch (error) {
-      // Whatever was wrong, this listener's channel is not to be; and whoever connects hears of it too.
-      session.send({ type: "peer-dead", flow: request.flow });
-      this.#carryOut(this.table.refuse(offer, refusalOf(error)));
-      if (pending === undefined) return;
-      throw error;
-    }
-    const fds = descriptors.takeAll();
-    const controls = [this.#halves.get(pending)?.control ?? -1, fds[0] ?? -1] as const;
-    this.#halves.delete(pending);
-    this.#grant(accepted.flow, pending, fds);
-    // Only now: nobody waits for figures.
-    this.#report.observe(accepted.flow, controls);
-    for (const fd of [controls[0], ...fds]) if (fd >= 0) this.#io.close(fd);
-    this.#carryOut(accepted.steps);
-  }
-
-  #checkAnswer(offer: Offer, request: Requests["accept"], descriptors: Descriptors): { readonly control: string; readonly ringBytes: number } {
-    assertRoles(request.descriptors, halfRoles(offer.transport, "acceptor"), descriptors);
-    const control = checkControl(this.#io.region(descriptors.peek(0)));
-    if (offer.transport === "unix") return { control, ringBytes: 0 };
-    return { control, ringBytes: checkRing(this.#io.region(descriptors.peek(1)), offer.trust, undefined).bytes };
-  }
-
-  #grant(flow: Flow, pending: Pending, descriptors: readonly number[]): void {
-    const initiator = this.#sessions.get(pending.client.session);
-    const acceptor = flow.ends[1] as FlowEnd;
-    if (initiator === undefined) return;
-    const { transport, trust, reason, names, since } = flow;
-    const { control: own, ringBytes } = pending.wish;
-    const ticket = this.#tickets.forFlow(initiator.process, {
-      flow: flow.flow, role: 0, names, transport, trust, reason, since, ringBytes, own, peer: acceptor.control,
-    }); // dprint-ignore
-    const roles = [...halfRoles(transport, "acceptor"), "pid"] as const;
-    initiator.send({
-      type: "grant", id: pending.wish.id, flow: flow.flow, transport, trust, peer_name: acceptor.name, peer_pid: acceptor.client.pid,
-      peer_uid: acceptor.client.uid, reason, ticket, descriptors: [...roles],
-    }, [...descriptors, this.#lives.descriptor(acceptor.client.process)]); // dprint-ignore
   }
 
   #restore(session: Session, request: Requests["restore"], descriptors: Descriptors): void {
@@ -367,8 +276,8 @@ export class Broker {
     const { client } = session;
     this.#sessions.delete(client.session);
     const { gone, steps } = this.table.closeSession(client, this.#io.now());
-    for (const pending of gone) this.#dropHalf(pending);
-    this.#carryOut(steps);
+    for (const pending of gone) this.#introductions.drop(pending);
+    this.#introductions.carryOut(steps);
     this.#leaveIfUnused(client.process);
     this.#setTimer();
     this.#io.settled();
@@ -382,22 +291,12 @@ export class Broker {
 
   #leaveIfUnused(process: string): void {
     for (const session of this.#sessions.values()) if (session.client.process === process) return;
-    // Without a pidfd nobody would ever learn that the process is gone.
-    if (this.#lives.descriptor(process) < 0) this.processDied(process);
-    else if (!this.table.flows.involves(process)) this.#lives.leave(process);
-  }
-
-  #dropHalf(pending: Pending): void {
-    const half = this.#halves.get(pending);
-    this.#halves.delete(pending);
-    if (half === undefined) return;
-    this.#io.close(half.control);
-    for (const fd of half.others) this.#io.close(fd);
+    if (!this.table.flows.involves(process)) this.#lives.leave(process);
   }
 
   #done(session: Session, id: number, steps: readonly Step[]): void {
     session.send({ type: "done", id });
-    this.#carryOut(steps);
+    this.#introductions.carryOut(steps);
   }
 
   #setTimer(): void {
@@ -410,17 +309,8 @@ export class Broker {
   }
 }
 
-function assertRoles(said: readonly string[], expected: readonly string[], descriptors: Descriptors): void {
-  if (said.length === expected.length && descriptors.count === said.length && expected.every((role, index) => said[index] === role)) return;
-  throw new FableError("PROTOCOL", `expected the descriptors ${expected.join(", ")}, received ${descriptors.count} called ${said.join(", ") || "nothing"}`);
-}
-
 function badTicket(): FableError {
-  return new FableError("REFUSED", "the ticket was not made for this process, or by no broker of this folder", { remedy: "register or connect anew" });
-}
-
-function refusalOf(error: unknown): FableError {
-  const why = error instanceof Error ? error.message : String(error);
-  if (error instanceof FableError && (error.code === "QUOTA" || error.code === "CLOSED")) return error;
-  return new FableError("REFUSED", `the listener's answer was no good: ${why}`, { remedy: "look at the listening program" });
+  return new FableError("REFUSED", "the ticket was not made for this process, or by no broker of this folder", {
+    remedy: "register or connect anew",
+  });
 }

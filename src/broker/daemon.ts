@@ -3,13 +3,13 @@
  * written on the way out that the next one would need; a socket that is still there tells it that the last one crashed.
  */
 import { FableError } from "../errors.ts";
-import type { Native } from "../native/native.ts";
-import { check } from "../native/status.ts";
 import { FrameLink } from "../naming/connection.ts";
 import { brokerPlace, type Place, utf8 } from "../naming/place.ts";
 import { encode, errorMessage } from "../naming/protocol.ts";
-import { READABLE, Reactor, type Watch } from "../naming/reactor.ts";
+import { Reactor, READABLE, type Watch } from "../naming/reactor.ts";
 import { makeFolder } from "../naming/start.ts";
+import type { Native } from "../native/native.ts";
+import { check } from "../native/status.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./accounts.ts";
 import { Broker } from "./broker.ts";
 import { createIo, sessionCredentials, Timer } from "./io.ts";
@@ -134,13 +134,19 @@ class RunningDaemon implements Daemon {
     const status = this.#native.library.unlink_socket(path, path.byteLength);
     if (status >= 0) return true;
     if (this.#native.library.errno() === 2 /* ENOENT */) return false;
-    throw new FableError("BROKER_UNREACHABLE", `${this.#place.socket} exists and is no socket of this user`, { remedy: "remove it, or choose another path" });
+    throw new FableError("BROKER_UNREACHABLE", `${this.#place.socket} exists and is no socket of this user`, {
+      remedy: "remove it, or choose another path",
+    });
   }
 
   #listen(): void {
     const path = utf8(this.#place.socket);
     const { library } = this.#native;
-    const fd = check(library, library.listen(path, path.byteLength, this.#options.socketMode ?? 0o600, BACKLOG), `listen at ${this.#place.socket}`);
+    const fd = check(
+      library,
+      library.listen(path, path.byteLength, this.#options.socketMode ?? 0o600, BACKLOG),
+      `listen at ${this.#place.socket}`,
+    );
     this.#listening = { fd, watch: this.#reactor.watch(fd, READABLE, () => this.#acceptSome()) };
   }
 

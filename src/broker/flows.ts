@@ -92,7 +92,9 @@ export class Flows {
 
   /** A control region belongs to one flow. */
   assertUnused(control: string): void {
-    if (this.#controls.has(control)) throw new FableError("REFUSED", "this control region already belongs to a channel", { remedy: "each channel has its own" });
+    if (this.#controls.has(control)) {
+      throw new FableError("REFUSED", "this control region already belongs to a channel", { remedy: "each channel has its own" });
+    }
   }
 
   /** Both ends are there; their costs have been charged by the caller. */
@@ -107,7 +109,9 @@ export class Flows {
   /** This client closed its end. Gives the flow if nothing of it is left. */
   close(client: Client, flow: string): Flow | undefined {
     const known = this.#flows.get(flow);
-    const end = known?.ends.find((candidate) => candidate?.open === true && candidate.client.process === client.process && candidate.session === client.session);
+    const end = known?.ends.find((candidate) =>
+      candidate?.open === true && candidate.client.process === client.process && candidate.session === client.session
+    );
     if (known === undefined || end === undefined) return undefined;
     end.open = false;
     return known.ends.some((other) => other?.open === true) ? undefined : this.#remove(known);
@@ -149,7 +153,9 @@ export class Flows {
   died(process: string): readonly { readonly flow: Flow; readonly tell: readonly number[] }[] {
     return [...(this.#byProcess.get(process) ?? [])].map((flow) => {
       const abrupt = flow.ends.some((end) => end?.open === true && end.client.process === process);
-      const tell = flow.ends.flatMap((end) => (abrupt && end?.open === true && end.client.process !== process && end.session !== undefined ? [end.session] : []));
+      const tell = flow.ends.flatMap((
+        end,
+      ) => (abrupt && end?.open === true && end.client.process !== process && end.session !== undefined ? [end.session] : []));
       // An end that closed in good order leaves the other one to read the rest.
       const left = flow.ends.some((end) => end?.open === true && end.client.process !== process);
       if (!abrupt && left) this.#forgetProcess(flow, process);
@@ -160,7 +166,9 @@ export class Flows {
 
   /** One end shows itself after a restart of the broker, or in a new session. Throws when it does not fit. */
   restore(client: Client, claim: Restoration): Flow {
-    if (claim.own !== undefined && claim.own !== claim.shown) throw misfit("the control region shown is not the one the ticket was made for");
+    if (claim.own !== undefined && claim.own !== claim.shown) {
+      throw misfit("the control region shown is not the one the ticket was made for");
+    }
     const known = this.#flows.get(claim.flow);
     const end = known?.ends[claim.role];
     if (known !== undefined && end !== undefined) return this.#reattach(known, end, client, claim);
@@ -169,7 +177,15 @@ export class Flows {
     this.#accounts.charge(client.uid, endCost(claim.ringBytes));
     const flow: Flow = known ?? { ...pick(claim), ends: [undefined, undefined], expected: [undefined, undefined] };
     this.#flows.set(flow.flow, flow);
-    const fresh: FlowEnd = { client, session: client.session, detachedAt: undefined, name: claim.names[claim.role], control: claim.shown, ringBytes: claim.ringBytes, open: true };
+    const fresh: FlowEnd = {
+      client,
+      session: client.session,
+      detachedAt: undefined,
+      name: claim.names[claim.role],
+      control: claim.shown,
+      ringBytes: claim.ringBytes,
+      open: true,
+    };
     flow.ends[claim.role] = fresh;
     flow.expected[claim.role] = claim.peer;
     this.#link(flow, fresh);
@@ -236,5 +252,7 @@ function pick(claim: Restoration): Omit<Flow, "ends" | "expected"> {
 }
 
 function misfit(why: string): FableError {
-  return new FableError("REFUSED", `this flow cannot be restored: ${why}`, { remedy: "the channel itself goes on; only fable flows misses it" });
+  return new FableError("REFUSED", `this flow cannot be restored: ${why}`, {
+    remedy: "the channel itself goes on; only fable flows misses it",
+  });
 }

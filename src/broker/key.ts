@@ -1,7 +1,7 @@
 /** The key that tickets are sealed with: made by the first broker of a runtime folder, used by all that follow. */
+import { type Place, utf8 } from "../naming/place.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
-import { type Place, utf8 } from "../naming/place.ts";
 import { KEY_BYTES } from "./tickets.ts";
 
 /** A key file that was torn by a full disk cannot be repaired, only passed over. */

@@ -2,8 +2,8 @@
  * Whose processes the broker has to do with, and when they die. A process is known by its pidfd, never by a number: the descriptor of its
  * first session is kept as long as any session or channel of it is there, and passed on to the peers of its channels.
  */
+import { type Reactor, READABLE, type Watch } from "../naming/reactor.ts";
 import type { Native } from "../native/native.ts";
-import { READABLE, type Reactor, type Watch } from "../naming/reactor.ts";
 
 export interface Lives {
   /** A session of this process begins. Owns the descriptor (-1: none) from here on. */

@@ -54,14 +54,27 @@ export class Names {
   }
 
   /** Takes the name, or says "held" if it must wait for the end of the grace period. Throws NAME_TAKEN. */
-  claim(claim: Claim, now: number): { readonly outcome: "granted"; readonly owner: Owner; readonly replaced: Owner | undefined } | { readonly outcome: "held" } {
+  claim(
+    claim: Claim,
+    now: number,
+  ): { readonly outcome: "granted"; readonly owner: Owner; readonly replaced: Owner | undefined } | { readonly outcome: "held" } {
     const owners = this.#owners.get(claim.name) ?? [];
-    const replaced = claim.ticketed ? owners.find((owner) => owner.client.process === claim.client.process && owner.share === claim.share) : undefined;
+    const replaced = claim.ticketed
+      ? owners.find((owner) => owner.client.process === claim.client.process && owner.share === claim.share)
+      : undefined;
     const others = owners.filter((owner) => owner !== replaced);
-    const rival = others.find((owner) => !(claim.share && owner.share && owner.client.uid === claim.client.uid && owner.client.session !== claim.client.session));
+    const rival = others.find((owner) =>
+      !(claim.share && owner.share && owner.client.uid === claim.client.uid && owner.client.session !== claim.client.session)
+    );
     if (rival !== undefined) throw taken(claim.name, rival);
     if (!claim.ticketed && now < this.#graceUntil) return { outcome: "held" };
-    const owner: Owner = { client: claim.client, name: claim.name, share: claim.share, since: replaced?.since ?? now, listening: undefined };
+    const owner: Owner = {
+      client: claim.client,
+      name: claim.name,
+      share: claim.share,
+      since: replaced?.since ?? now,
+      listening: undefined,
+    };
     this.#owners.set(claim.name, [...others, owner]);
     return { outcome: "granted", owner, replaced };
   }
@@ -102,7 +115,9 @@ export class Names {
   }
 
   /** Where the name stands for somebody who wants to connect, and who would get the next offer. */
-  find(name: string): { readonly state: "unknown" | "silent" | "busy" } | { readonly state: "ready"; readonly owner: Owner; readonly listening: Listening } {
+  find(
+    name: string,
+  ): { readonly state: "unknown" | "silent" | "busy" } | { readonly state: "ready"; readonly owner: Owner; readonly listening: Listening } {
     const owners = this.#owners.get(name);
     if (owners === undefined) return { state: "unknown" };
     let best: { owner: Owner; listening: Listening } | undefined;

@@ -28,7 +28,11 @@ export function checkControl(facts: RegionFacts | undefined): string {
 }
 
 /** The size of a ring that may be passed on. `expected`: what its owner said, if it said anything. */
-export function checkRing(facts: RegionFacts | undefined, trust: "trusted" | "untrusted", expected: number | undefined): { readonly bytes: number; readonly identity: string } {
+export function checkRing(
+  facts: RegionFacts | undefined,
+  trust: "trusted" | "untrusted",
+  expected: number | undefined,
+): { readonly bytes: number; readonly identity: string } {
   const region = memory(facts, "ring");
   const { sizeBytes } = region;
   const size = sizeBytes >= MIN_RING_BYTES && sizeBytes <= MAX_RING_BYTES && (sizeBytes & (sizeBytes - 1)) === 0;

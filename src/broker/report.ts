@@ -65,15 +65,21 @@ export class Report {
   }
 
   close(): void {
-    for (const { observers } of this.#observations.values()) for (const observer of observers) if (observer >= 0) this.#io.unobserve(observer);
+    for (const { observers } of this.#observations.values()) {
+      for (const observer of observers) if (observer >= 0) this.#io.unobserve(observer);
+    }
     this.#observations.clear();
   }
 
   names(after: string | undefined): Pick<Responses["names"], "entries" | "after"> {
     const owners = this.#table.names.list().filter((owner) => after === undefined || owner.name > after);
     const lines = owners.map(({ name, client, listening, since }) => ({
-      name, pid: client.pid, uid: client.uid, listening: listening !== undefined, since: new Date(since).toISOString(),
-    })); // dprint-ignore
+      name,
+      pid: client.pid,
+      uid: client.uid,
+      listening: listening !== undefined,
+      since: new Date(since).toISOString(),
+    }));
     const { entries, rest } = page(lines);
     // The next page begins after a name, so that the lines of a shared one stay together.
     const cut = rest ? lines[entries.length]?.name : undefined;
@@ -128,7 +134,8 @@ export class Report {
     const figures = [a < 0 ? NOTHING : this.#io.figures(a), b < 0 ? NOTHING : this.#io.figures(b)] as const;
     const elapsed = this.#io.now() - observation.sampledAt;
     if (elapsed > 0 && elapsed >= minWindowMs) {
-      const rate = (side: 0 | 1) => Math.max(0, Math.round(((figures[side].messagesSent - observation.messages[side]) * 10_000) / elapsed) / 10);
+      const rate = (side: 0 | 1) =>
+        Math.max(0, Math.round(((figures[side].messagesSent - observation.messages[side]) * 10_000) / elapsed) / 10);
       observation.rates = [rate(0), rate(1)];
       observation.sampledAt = this.#io.now();
       observation.messages = [figures[0].messagesSent, figures[1].messagesSent];

@@ -141,7 +141,9 @@ export class Session {
 
   #strike(id: number, error: FableError): void {
     this.#strikes += 1;
-    if (this.#strikes > MAX_STRIKES) return this.dismiss(new FableError("PROTOCOL", `more than ${MAX_STRIKES} wrong messages`, { cause: error }));
+    if (this.#strikes > MAX_STRIKES) {
+      return this.dismiss(new FableError("PROTOCOL", `more than ${MAX_STRIKES} wrong messages`, { cause: error }));
+    }
     this.send(errorMessage(id, error));
   }
 }

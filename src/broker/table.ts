@@ -50,7 +50,13 @@ export type Step =
   | { readonly step: "fail"; readonly pending: Pending; readonly error: FableError };
 
 export type RegisterStep =
-  | { readonly step: "registered"; readonly client: Client; readonly id: number; readonly owner: Owner; readonly replaced: Owner | undefined }
+  | {
+    readonly step: "registered";
+    readonly client: Client;
+    readonly id: number;
+    readonly owner: Owner;
+    readonly replaced: Owner | undefined;
+  }
   | { readonly step: "not-registered"; readonly client: Client; readonly id: number; readonly error: FableError };
 
 export interface TableOptions {
@@ -179,7 +185,11 @@ export class Table {
   }
 
   /** The listener accepts: the flow is open. Throws (and leaves the offer to `refuse`) when its user may not have one more. */
-  accept(offer: Offer, half: { readonly control: string; readonly ringBytes: number }, now: number): { readonly flow: Flow; readonly steps: readonly Step[] } {
+  accept(
+    offer: Offer,
+    half: { readonly control: string; readonly ringBytes: number },
+    now: number,
+  ): { readonly flow: Flow; readonly steps: readonly Step[] } {
     const { pending, owner } = offer;
     if (pending === undefined) throw new FableError("CLOSED", "the connecting end has given up");
     this.flows.assertUnused(half.control);
@@ -300,7 +310,9 @@ export class Table {
   #lateness(pending: Pending): FableError {
     const { to } = pending.wish;
     if (pending.offer !== undefined) {
-      return new FableError("TIMEOUT", `whoever listens on ${to} did not answer in time`, { remedy: "look whether that program is stuck (fable ls shows it)" });
+      return new FableError("TIMEOUT", `whoever listens on ${to} did not answer in time`, {
+        remedy: "look whether that program is stuck (fable ls shows it)",
+      });
     }
     const { state } = this.names.find(to);
     if (state === "unknown" || state === "silent") return absent(to, state, "in time");
@@ -319,7 +331,9 @@ function end(client: Client, name: string, control: string, ringBytes: number): 
 function absent(name: string, state: "unknown" | "silent", when: string | undefined): FableError {
   const late = when === undefined ? "" : ` ${when}`;
   return state === "unknown"
-    ? new FableError("NAME_UNKNOWN", `nobody registered ${name}${late}`, { remedy: "start the program that registers it; fable ls shows the names there are" })
+    ? new FableError("NAME_UNKNOWN", `nobody registered ${name}${late}`, {
+      remedy: "start the program that registers it; fable ls shows the names there are",
+    })
     : new FableError("NOT_LISTENING", `${name} is registered, but nobody listened on it${late}`, { remedy: "have its owner listen" });
 }
 

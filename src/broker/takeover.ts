@@ -3,10 +3,14 @@
  * it up, because it was only embedded or because it was asked to. It is handed over as a descriptor, so that it is never free in between.
  */
 import { FableError } from "../errors.ts";
+import type { FrameLink } from "../naming/connection.ts";
+import { Correspondence } from "../naming/correspondence.ts";
+import { dialBroker } from "../naming/dial.ts";
+import { type Place, utf8 } from "../naming/place.ts";
+import { decodeResponse, type Responses } from "../naming/protocol.ts";
+import { Reactor } from "../naming/reactor.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
-import { type BrokerService, connectNameService } from "../naming/client.ts";
-import { type Place, utf8 } from "../naming/place.ts";
 
 export interface Lock {
   readonly fd: number;
@@ -32,13 +36,12 @@ export async function obtainLock(native: Native, place: Place, claim: Claim): Pr
     const path = utf8(place.lock);
     const fd = native.library.lock(path, path.byteLength);
     if (fd !== EMPTY) return { fd: check(native.library, fd, `lock ${place.lock}`), succeeds: false };
-    const service = await reach(native, place);
-    if (service !== undefined) {
-      try {
-        return claim.embedded ? undefined : { fd: await takeOver(service, place, claim), succeeds: true };
-      } finally {
-        await service.close();
-      }
+    const guest = new Guest(native, place);
+    try {
+      const broker = await guest.greet();
+      if (broker !== undefined) return claim.embedded ? undefined : { fd: await takeOver(guest, broker, place, claim), succeeds: true };
+    } finally {
+      guest.close();
     }
     // Somebody has the lock and does not answer: it is about to begin, or to leave.
     if (performance.now() > deadline) {
@@ -50,21 +53,67 @@ export async function obtainLock(native: Native, place: Place, claim: Claim): Pr
   }
 }
 
-async function reach(native: Native, place: Place): Promise<BrokerService | undefined> {
-  try {
-    return await connectNameService(native, { socket: place.socket, start: "never", timeoutMs: GREETING_MS });
-  } catch (error) {
-    if (error instanceof FableError && error.code === "BROKER_UNREACHABLE") return undefined;
-    throw error;
-  }
-}
-
-async function takeOver(service: BrokerService, place: Place, claim: Claim): Promise<number> {
-  const { broker } = service;
-  if (broker !== undefined && !broker.embedded && !claim.replace) {
+async function takeOver(guest: Guest, broker: Responses["welcome"]["broker"], place: Place, claim: Claim): Promise<number> {
+  if (!broker.embedded && !claim.replace) {
     throw new FableError("REFUSED", `process ${broker.pid} already is the broker at ${place.socket}`, {
       remedy: "add --replace to take over from it without dropping a name",
     });
   }
-  return await service.replace(ANSWER_MS);
+  return await guest.replace();
+}
+
+/** A short visit to the broker that is there. */
+class Guest {
+  readonly #native: Native;
+  readonly #place: Place;
+  readonly #reactor: Reactor;
+  readonly #mail: Correspondence;
+  #link: FrameLink | undefined;
+
+  constructor(native: Native, place: Place) {
+    this.#native = native;
+    this.#place = place;
+    this.#reactor = new Reactor(native);
+    const closeDescriptor = (fd: number) => void native.library.close(fd);
+    this.#mail = new Correspondence({ place, closeDescriptor, reach: () => {}, refChanged: () => {} });
+  }
+
+  /** Who is there; undefined if nobody answers. */
+  async greet(): Promise<Responses["welcome"]["broker"] | undefined> {
+    const deadline = performance.now() + GREETING_MS;
+    const welcomed = await dialBroker(this.#native, this.#reactor, {
+      place: this.#place,
+      startAfter: () => Infinity,
+      wanted: () => performance.now() < deadline,
+      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+      starting: () => {},
+      handlers: { frame: (bytes, descriptors) => this.#frame(bytes, descriptors), end: () => this.#mail.disconnected() },
+    });
+    this.#link = welcomed?.link;
+    if (welcomed !== undefined) this.#mail.connected(welcomed.link);
+    return welcomed?.welcome.broker;
+  }
+
+  /** Has the broker leave. Gives its lock, a descriptor of the caller's. */
+  async replace(): Promise<number> {
+    const { message, descriptors } = await this.#mail.ask((id) => ({ type: "replace", id }), [], {
+      deadline: performance.now() + ANSWER_MS,
+    });
+    const [lock] = descriptors;
+    if (message.type === "released" && lock !== undefined && descriptors.length === 1) return lock;
+    for (const fd of descriptors) this.#native.library.close(fd);
+    throw new FableError("PROTOCOL", `the broker answered replace with ${message.type}`, { remedy: "end it and start this one again" });
+  }
+
+  close(): void {
+    this.#mail.close();
+    this.#link?.close();
+    this.#reactor.close();
+  }
+
+  #frame(bytes: Uint8Array, descriptors: readonly number[]): void {
+    const decoded = decodeResponse(bytes);
+    if (decoded.ok && "id" in decoded.message && decoded.message.id > 0) return this.#mail.answer(decoded.message, descriptors);
+    for (const fd of descriptors) this.#native.library.close(fd);
+  }
 }

@@ -67,9 +67,21 @@ export class Tickets {
   forFlow(process: TicketProcess, flow: FlowTicket): string {
     const own = flow.own === undefined ? {} : { o: flow.own };
     return this.#seal({
-      k: "flow", u: process.uid, p: process.pid, s: process.start, f: flow.flow, r: flow.role, n: flow.names, t: flow.transport, x: flow.trust,
-      w: flow.reason, c: flow.since, b: flow.ringBytes, ...own, q: flow.peer,
-    }); // dprint-ignore
+      k: "flow",
+      u: process.uid,
+      p: process.pid,
+      s: process.start,
+      f: flow.flow,
+      r: flow.role,
+      n: flow.names,
+      t: flow.transport,
+      x: flow.trust,
+      w: flow.reason,
+      c: flow.since,
+      b: flow.ringBytes,
+      ...own,
+      q: flow.peer,
+    });
   }
 
   /** True if this process had this name. */

@@ -5,22 +5,14 @@
 import { FableError } from "../errors.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
+import type { FrameLink } from "./connection.ts";
 import { Correspondence, LOST, type Reply } from "./correspondence.ts";
-import { dialBroker } from "./dial.ts";
 import { acceptorHalf, grantFrom, halfDescriptors, offerFrom } from "./halves.ts";
+import { Lifeline } from "./lifeline.ts";
 import { brokerPlace, type Place } from "./place.ts";
 import { decodeResponse, errorFrom, errorMessage, type Request, type Response, type Responses } from "./protocol.ts";
 import { Reactor } from "./reactor.ts";
-import type {
-  ConnectRequest,
-  FlowEntry,
-  Grant,
-  ListenOptions,
-  NameEntry,
-  NameService,
-  Registration,
-  RegisterOptions,
-} from "./service.ts";
+import type { ConnectRequest, FlowEntry, Grant, ListenOptions, NameEntry, NameService, RegisterOptions, Registration } from "./service.ts";
 import { parseName } from "./uri.ts";
 
 export interface NameServiceOptions {
@@ -40,13 +32,9 @@ export interface BrokerService extends NameService {
   stats(): Promise<Readonly<Record<string, number>>>;
   /** Ends the broker. Only its own user and root may. */
   shutdown(): Promise<void>;
-  /** Ends the broker in favour of another one, which gets its lock: a descriptor, the caller's. */
-  replace(timeoutMs: number): Promise<number>;
 }
 
 const DEFAULT_TIMEOUT_MS = 10_000;
-/** How long a broker that somebody manages has to come back before this program starts one of its own. */
-const MANAGED_GRACE_MS = 300;
 const RETRY_MS = 1000;
 /** How often one connect may be sent back for another half: more is a broker that cannot make up its mind. */
 const MAX_ATTEMPTS = 32;
@@ -78,34 +66,42 @@ export async function connectNameService(native: Native, options: NameServiceOpt
 
 class BrokerClient implements BrokerService {
   readonly #native: Native;
-  readonly #place: Place;
-  readonly #start: "on-demand" | "never";
   readonly #reactor: Reactor;
   readonly #mail: Correspondence;
+  readonly #lifeline: Lifeline;
   readonly #holdings = new Map<string, Holding>();
   readonly #flows = new Map<string, HeldFlow>();
   readonly #mourners = new Map<string, Set<() => void>>();
-  #welcome: Responses["welcome"] | undefined;
-  #connecting = false;
-  #startAfter = 0;
   #ref = false;
   #closed = false;
 
   constructor(native: Native, place: Place, start: "on-demand" | "never") {
     this.#native = native;
-    this.#place = place;
-    this.#start = start;
     this.#reactor = new Reactor(native);
     this.#mail = new Correspondence({
       place,
       closeDescriptor: (fd) => native.library.close(fd),
-      reach: () => this.#connect(),
+      reach: () => this.#lifeline.connect(),
       refChanged: () => this.#applyRef(),
+    });
+    this.#lifeline = new Lifeline(native, this.#reactor, {
+      place,
+      start,
+      wanted: () => this.#mail.waiting > 0 || this.#holdings.size > 0 || this.#flows.size > 0,
+      urgent: () => this.#ref || this.#mail.waiting > 0,
+      connected: (link) => this.#connected(link),
+      lost: () => {
+        this.#mail.disconnected();
+        this.#applyRef();
+      },
+      failed: (error) => this.#mail.unreachable(error),
+      starting: () => this.#mail.startingBroker(),
+      frame: (bytes, descriptors) => this.#frame(bytes, descriptors),
     });
   }
 
   get broker(): Responses["welcome"]["broker"] | undefined {
-    return this.#mail.online ? this.#welcome?.broker : undefined;
+    return this.#mail.online ? this.#lifeline.welcome?.broker : undefined;
   }
 
   async reach(timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
@@ -115,7 +111,9 @@ class BrokerClient implements BrokerService {
   async register(name: string, options: RegisterOptions = {}): Promise<Registration> {
     parseName(name);
     if (this.#holdings.has(name)) {
-      throw new FableError("NAME_TAKEN", `${name} is already registered by this program`, { remedy: "use the registration that exists, or close it first" });
+      throw new FableError("NAME_TAKEN", `${name} is already registered by this program`, {
+        remedy: "use the registration that exists, or close it first",
+      });
     }
     const share = options.share === true;
     const terms = { ...due(options.timeoutMs), signal: options.signal };
@@ -140,11 +138,18 @@ class BrokerClient implements BrokerService {
       const offered = { transport, trust };
       const { roles, descriptors } = halfDescriptors(transport, half);
       const build = (id: number): Request => ({
-        type: "connect", id, to: request.to, ...(request.from === undefined ? {} : { from: request.from }),
-        ...(request.transport === undefined ? {} : { transport: request.transport }), wait: request.wait ?? true, offered,
-        ring_bytes: request.ringBytes, max_message_bytes: request.maxMessageBytes,
-        timeout_ms: Math.max(0, Math.ceil(terms.deadline - performance.now())), descriptors: [...roles],
-      }); // dprint-ignore
+        type: "connect",
+        id,
+        to: request.to,
+        ...(request.from === undefined ? {} : { from: request.from }),
+        ...(request.transport === undefined ? {} : { transport: request.transport }),
+        wait: request.wait ?? true,
+        offered,
+        ring_bytes: request.ringBytes,
+        max_message_bytes: request.maxMessageBytes,
+        timeout_ms: Math.max(0, Math.ceil(terms.deadline - performance.now())),
+        descriptors: [...roles],
+      });
       const reply = await this.#mail.tell(build, descriptors, { ...terms, late: (late) => this.#lateGrant(late) });
       if (reply === LOST) continue;
       const { message } = reply;
@@ -172,16 +177,8 @@ class BrokerClient implements BrokerService {
 
   async shutdown(): Promise<void> {
     // Names held here are no reason to start the next broker at once.
-    this.#startAfter = Infinity;
+    this.#lifeline.leaveItDown();
     await this.#mail.tell((id) => ({ type: "shutdown", id }), [], due(undefined));
-  }
-
-  async replace(timeoutMs: number): Promise<number> {
-    const { message, descriptors } = await this.#mail.ask((id) => ({ type: "replace", id }), [], due(timeoutMs));
-    const [lock] = descriptors;
-    if (message.type === "released" && lock !== undefined && descriptors.length === 1) return lock;
-    for (const fd of descriptors) this.#native.library.close(fd);
-    throw unexpected(message);
   }
 
   flowOpened(flow: string, controlFd: number): void {
@@ -216,6 +213,7 @@ class BrokerClient implements BrokerService {
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#closed = true;
+    this.#lifeline.close();
     this.#mail.close();
     for (const { controlFd } of this.#flows.values()) if (controlFd >= 0) this.#native.library.close(controlFd);
     this.#flows.clear();
@@ -228,13 +226,17 @@ class BrokerClient implements BrokerService {
   #registration(holding: Holding): Registration {
     const { name } = holding;
     const current = () => {
-      if (this.#holdings.get(name) !== holding) throw new FableError("CLOSED", `the registration of ${name} is closed`, { remedy: "register the name again" });
+      if (this.#holdings.get(name) !== holding) {
+        throw new FableError("CLOSED", `the registration of ${name} is closed`, { remedy: "register the name again" });
+      }
     };
     return {
       name,
       listen: async (options) => {
         current();
-        if (holding.listening !== undefined) throw new FableError("NAME_TAKEN", `${name} is already listened on`, { remedy: "use the listener that exists" });
+        if (holding.listening !== undefined) {
+          throw new FableError("NAME_TAKEN", `${name} is already listened on`, { remedy: "use the listener that exists" });
+        }
         // Before the answer: an offer may come with it.
         holding.listening = options;
         try {
@@ -286,67 +288,16 @@ class BrokerClient implements BrokerService {
     if (reply.message.type === "grant") this.#mail.post({ type: "flow-closed", flow: reply.message.flow });
   }
 
-  /** Begins to look for a broker, unless that is under way. */
-  #connect(): void {
-    if (this.#connecting || this.#closed) return;
-    this.#connecting = true;
-    this.#dial().finally(() => {
-      this.#connecting = false;
-      if (!this.#mail.online && this.#mail.waiting > 0) this.#connect();
-    });
-  }
-
-  async #dial(): Promise<void> {
-    try {
-      const welcomed = await dialBroker(this.#native, this.#reactor, {
-        place: this.#place,
-        startAfter: () => (this.#start === "never" ? Infinity : this.#startAfter),
-        wanted: () => this.#wanted(),
-        sleep: (ms) => this.#sleep(ms),
-        starting: () => this.#mail.startingBroker(),
-        handlers: { frame: (bytes, descriptors) => this.#frame(bytes, descriptors), end: () => this.#lost() },
-      });
-      if (welcomed === undefined) return;
-      if (this.#closed) return welcomed.link.close();
-      this.#welcome = welcomed.welcome;
-      this.#startAfter = 0;
-      this.#mail.connected(welcomed.link);
-      this.#applyRef();
-      this.#restore();
-      this.#mail.release();
-    } catch (error) {
-      this.#mail.unreachable(error);
-      // Whoever waited has been told. Names and flows go on trying, without haste.
-      if (this.#wanted()) setTimeout(() => this.#connect(), RETRY_MS).unref();
-    }
-  }
-
-  #wanted(): boolean {
-    return !this.#closed && (this.#mail.waiting > 0 || this.#holdings.size > 0 || this.#flows.size > 0);
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      if (!this.#ref && this.#mail.waiting === 0) timer.unref();
-    });
-  }
-
-  #lost(): void {
-    const managed = this.#welcome?.broker.embedded === false;
-    this.#startAfter = Math.max(this.#startAfter, performance.now() + (managed ? MANAGED_GRACE_MS : 0));
-    this.#mail.disconnected();
-    this.#applyRef();
-    if (this.#wanted()) this.#connect();
-  }
-
   /** Tells a new broker what this program had with the last one. Before anything else, so that nobody gets in between. */
-  #restore(): void {
+  #connected(link: FrameLink): void {
+    this.#mail.connected(link);
+    this.#applyRef();
     for (const holding of this.#holdings.values()) this.#restoreName(holding);
     for (const [flow, { ticket, controlFd }] of this.#flows) {
       if (controlFd < 0) continue;
       this.#mail.send((id) => ({ type: "restore", id, flow, ticket, descriptors: ["control"] }), [controlFd], () => {});
     }
+    this.#mail.release();
   }
 
   #restoreName(holding: Holding): void {
@@ -373,7 +324,7 @@ class BrokerClient implements BrokerService {
     if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
     for (const fd of descriptors) this.#native.library.close(fd);
     if (message.type === "peer-dead") this.#mourn(message.flow);
-    if (message.type === "going" && message.reason === "replaced") this.#startAfter = performance.now() + 10 * MANAGED_GRACE_MS;
+    if (message.type === "going" && message.reason === "replaced") this.#lifeline.expectSuccessor();
   }
 
   #offered(message: Responses["offer"], descriptors: readonly number[]): void {
@@ -408,7 +359,13 @@ class BrokerClient implements BrokerService {
 }
 
 function listenRequest(id: number, name: string, options: ListenOptions): Request {
-  return { type: "listen", id, name, backlog: Math.min(65_535, Math.max(1, Math.floor(options.backlog))), trust: options.trust ?? "trusted" };
+  return {
+    type: "listen",
+    id,
+    name,
+    backlog: Math.min(65_535, Math.max(1, Math.floor(options.backlog))),
+    trust: options.trust ?? "trusted",
+  };
 }
 
 function due(timeoutMs: number | undefined): { readonly deadline: number } {
@@ -420,5 +377,7 @@ function refusal(error: unknown): FableError {
 }
 
 function unexpected(message: Response): FableError {
-  return message.type === "error" ? errorFrom(message) : new FableError("PROTOCOL", `the broker answered with an unexpected ${message.type}`);
+  return message.type === "error"
+    ? errorFrom(message)
+    : new FableError("PROTOCOL", `the broker answered with an unexpected ${message.type}`);
 }

@@ -6,7 +6,7 @@
 import type { Native } from "../native/native.ts";
 import type { DoorbellWatch } from "../runtime/runtime.ts";
 import { MAX_FRAME_BYTES, MAX_FRAME_DESCRIPTORS } from "./protocol.ts";
-import { READABLE, type Reactor, type Watch, WRITABLE } from "./reactor.ts";
+import { type Reactor, READABLE, type Watch, WRITABLE } from "./reactor.ts";
 
 /**
  * Why a connection ended: the other side is gone; it sent more than a frame may hold; it takes nothing any more; it rings without a frame;

@@ -194,7 +194,9 @@ export class Correspondence {
 
   /** There will be no connection. */
   unreachable(error: unknown): void {
-    const known = error instanceof FableError ? error : new FableError("BROKER_UNREACHABLE", `no way to the broker: ${String(error)}`, { cause: error });
+    const known = error instanceof FableError
+      ? error
+      : new FableError("BROKER_UNREACHABLE", `no way to the broker: ${String(error)}`, { cause: error });
     for (const waiter of [...this.#waiters]) waiter.settle(known);
   }
 
@@ -218,8 +220,7 @@ export class Correspondence {
   }
 
   #dispatch(build: (id: number) => Request, descriptors: readonly number[], entry: Entry): number {
-    do this.#lastId = this.#lastId >= 0xffff_ffff ? 1 : this.#lastId + 1;
-    while (this.#entries.has(this.#lastId));
+    do this.#lastId = this.#lastId >= 0xffff_ffff ? 1 : this.#lastId + 1; while (this.#entries.has(this.#lastId));
     const id = this.#lastId;
     this.#entries.set(id, entry);
     // A frame that cannot leave is lost like one whose connection ends later.

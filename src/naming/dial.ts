@@ -44,7 +44,7 @@ const EMPTY = -1;
 const ENOSPACE = -2;
 const SYSTEM = -13;
 const HUNG_UP = -18;
-const ABSENT: readonly number[] = [2 /* ENOENT */, 111 /* ECONNREFUSED */, 104 /* ECONNRESET */, 11 /* EAGAIN */];
+const ABSENT: readonly number[] = [2, /* ENOENT */ 111, /* ECONNREFUSED */ 104, /* ECONNRESET */ 11 /* EAGAIN */];
 
 /** Connects to the broker, or starts one and connects to it. Undefined once it is no longer wanted. */
 export async function dialBroker(native: Native, reactor: Reactor, options: DialOptions): Promise<Welcomed | undefined> {
@@ -140,7 +140,9 @@ function takeWelcome(library: Library, link: FrameLink, bytes: Uint8Array, descr
   for (const fd of descriptors) library.close(fd);
   if (!decoded.ok) throw decoded.error;
   if (decoded.message.type === "error") throw errorFrom(decoded.message);
-  throw new FableError("PROTOCOL", `the broker answered hello with ${decoded.message.type}`, { remedy: "update the broker and this program to the same version" });
+  throw new FableError("PROTOCOL", `the broker answered hello with ${decoded.message.type}`, {
+    remedy: "update the broker and this program to the same version",
+  });
 }
 
 /** At most one broker is being started by this program, and while it holds the start lock by no other. */

@@ -32,8 +32,17 @@ function pick(roles: readonly DescriptorRole[], all: Partial<Record<DescriptorRo
 /** A grant as the program gets it. Throws PROTOCOL and closes everything if descriptors are missing or left over. */
 export function grantFrom(message: Responses["grant"], descriptors: readonly number[], close: (fd: number) => void): Grant {
   const half = named(message, descriptors, [...halfRoles(message.transport, "acceptor"), "pid"], close);
-  if (half !== undefined) return { ...introduction(message), controlFd: half("control"), ringFd: message.transport === "unix" ? undefined : half("ring"), pidFd: half("pid") };
-  throw new FableError("PROTOCOL", "the broker granted a channel with wrong descriptors", { remedy: "update the broker and this program to the same version" });
+  if (half !== undefined) {
+    return {
+      ...introduction(message),
+      controlFd: half("control"),
+      ringFd: message.transport === "unix" ? undefined : half("ring"),
+      pidFd: half("pid"),
+    };
+  }
+  throw new FableError("PROTOCOL", "the broker granted a channel with wrong descriptors", {
+    remedy: "update the broker and this program to the same version",
+  });
 }
 
 /** An offer as the listener gets it. Undefined, with everything closed, if descriptors do not fit or nobody wants it. */
@@ -71,7 +80,8 @@ function named(
   close: (fd: number) => void,
 ): ((role: DescriptorRole) => number) | undefined {
   const { descriptors: roles } = message;
-  const fits = roles.length === expected.length && descriptors.length === roles.length && expected.every((role, index) => roles[index] === role);
+  const fits = roles.length === expected.length && descriptors.length === roles.length
+    && expected.every((role, index) => roles[index] === role);
   if (fits) return (role) => descriptors[roles.indexOf(role)] as number;
   for (const fd of descriptors) close(fd);
   return undefined;

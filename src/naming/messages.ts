@@ -8,10 +8,36 @@ import { isName, isPeerName, MAX_NAME_BYTES } from "./uri.ts";
 
 /** Every code that may travel; the type check fails when `errors.ts` learns one that is missing here. */
 const CODES = {
-  UNSUPPORTED_PLATFORM: 1, LIBRARY_MISSING: 1, LIBRARY_STALE: 1, PERMISSION: 1, BAD_NAME: 1, NAME_TAKEN: 1, NAME_UNKNOWN: 1, NOT_LISTENING: 1, // dprint-ignore
-  BACKLOG_FULL: 1, REFUSED: 1, QUOTA: 1, TIMEOUT: 1, ABORTED: 1, BROKER_UNREACHABLE: 1, BROKER_UNTRUSTED: 1, PROTOCOL: 1, VERSION: 1, // dprint-ignore
-  CLOSED: 1, ENDED: 1, PEER_CLOSED: 1, PEER_DEAD: 1, PEER_FAULT: 1, TOO_LARGE: 1, ENOSPACE: 1, SPENT_BUFFER: 1, BAD_ARGUMENT: 1, // dprint-ignore
-  WRONG_THREAD: 1, FORKED: 1, TRANSPORT_UNAVAILABLE: 1, SYSTEM: 1,
+  UNSUPPORTED_PLATFORM: 1,
+  LIBRARY_MISSING: 1,
+  LIBRARY_STALE: 1,
+  PERMISSION: 1,
+  BAD_NAME: 1,
+  NAME_TAKEN: 1,
+  NAME_UNKNOWN: 1,
+  NOT_LISTENING: 1,
+  BACKLOG_FULL: 1,
+  REFUSED: 1,
+  QUOTA: 1,
+  TIMEOUT: 1,
+  ABORTED: 1,
+  BROKER_UNREACHABLE: 1,
+  BROKER_UNTRUSTED: 1,
+  PROTOCOL: 1,
+  VERSION: 1,
+  CLOSED: 1,
+  ENDED: 1,
+  PEER_CLOSED: 1,
+  PEER_DEAD: 1,
+  PEER_FAULT: 1,
+  TOO_LARGE: 1,
+  ENOSPACE: 1,
+  SPENT_BUFFER: 1,
+  BAD_ARGUMENT: 1,
+  WRONG_THREAD: 1,
+  FORKED: 1,
+  TRANSPORT_UNAVAILABLE: 1,
+  SYSTEM: 1,
 } as const satisfies Readonly<Record<ErrorCode, 1>>;
 const ERROR_CODES = Object.keys(CODES) as [ErrorCode, ...ErrorCode[]];
 

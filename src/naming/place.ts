@@ -22,7 +22,9 @@ export function brokerPlace(library: Pick<Library, "getenv" | "self" | "errno">,
   const path = socket ?? socketPath(library);
   if (!path.startsWith("/")) throw new FableError("BAD_ARGUMENT", `the broker's socket path must begin with a slash: ${path}`);
   if (new TextEncoder().encode(path).byteLength > MAX_SOCKET_PATH_BYTES) {
-    throw new FableError("BAD_ARGUMENT", `the broker's socket path has more than ${MAX_SOCKET_PATH_BYTES} bytes: ${path}`, { remedy: "take a shorter one" });
+    throw new FableError("BAD_ARGUMENT", `the broker's socket path has more than ${MAX_SOCKET_PATH_BYTES} bytes: ${path}`, {
+      remedy: "take a shorter one",
+    });
   }
   const base = path.replace(/\.sock$/, "");
   return { socket: path, folder: folderOf(path), lock: `${base}.lock`, starting: `${base}.start`, key: `${base}.key`, log: `${base}.log` };

@@ -98,7 +98,9 @@ export function errorMessage(id: number, error: unknown): Responses["error"] {
 }
 
 /** The same failure on the other side. */
-export function errorFrom(message: { readonly code: ErrorCode; readonly message: string; readonly remedy?: string | undefined }): FableError {
+export function errorFrom(
+  message: { readonly code: ErrorCode; readonly message: string; readonly remedy?: string | undefined },
+): FableError {
   return new FableError(message.code, message.message, message.remedy === undefined ? {} : { remedy: message.remedy });
 }
 

@@ -77,8 +77,7 @@ export class Reactor {
   }
 
   #freshToken(): number {
-    do this.#lastToken = (this.#lastToken + 1) >>> 0;
-    while (this.#lastToken === 0 || this.#callbacks.has(this.#lastToken));
+    do this.#lastToken = (this.#lastToken + 1) >>> 0; while (this.#lastToken === 0 || this.#callbacks.has(this.#lastToken));
     return this.#lastToken;
   }
 }

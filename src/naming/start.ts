@@ -29,9 +29,13 @@ export function makeFolder(library: Library, place: Place): void {
   const path = utf8(place.folder);
   const status = library.folder(path, path.byteLength);
   if (status >= 0) return;
-  throw new FableError("BROKER_UNREACHABLE", `${place.folder} cannot hold a broker's socket: ${statusError(library, status, "use the folder").message}`, {
-    remedy: "it must be a folder of your own with mode 0700 (not a link); or put another path into $FABLE_SOCKET",
-  });
+  throw new FableError(
+    "BROKER_UNREACHABLE",
+    `${place.folder} cannot hold a broker's socket: ${statusError(library, status, "use the folder").message}`,
+    {
+      remedy: "it must be a folder of your own with mode 0700 (not a link); or put another path into $FABLE_SOCKET",
+    },
+  );
 }
 
 /** Starts a broker that leaves by itself when nobody needs it any more. It runs on its own: no child of this process, no terminal. */
@@ -68,7 +72,9 @@ function parseCommand(text: string): readonly string[] {
   } catch {
     // Said below.
   }
-  throw new FableError("BAD_ARGUMENT", `$${COMMAND_VARIABLE} is no JSON array of strings`, { remedy: 'write it as words, or as ["bun","/path/to/main.ts"]' });
+  throw new FableError("BAD_ARGUMENT", `$${COMMAND_VARIABLE} is no JSON array of strings`, {
+    remedy: 'write it as words, or as ["bun","/path/to/main.ts"]',
+  });
 }
 
 /** Strings as the native function takes them: each with its terminator. */

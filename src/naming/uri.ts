@@ -27,7 +27,9 @@ export interface Name {
 
 /** Checks a name and takes it apart. Throws BAD_NAME, or TRANSPORT_UNAVAILABLE for names of the outside world. */
 export function parseName(name: string): Name {
-  if (typeof name !== "string") throw new FableError("BAD_NAME", `a name is a string, not ${name === null ? "null" : typeof name}`, { remedy: RULES });
+  if (typeof name !== "string") {
+    throw new FableError("BAD_NAME", `a name is a string, not ${name === null ? "null" : typeof name}`, { remedy: RULES });
+  }
   const outside = outsideScheme(name);
   if (outside !== undefined) {
     throw new FableError("TRANSPORT_UNAVAILABLE", `${quote(name)} names the outside world (${outside}:), which is not yet available`, {
@@ -35,7 +37,9 @@ export function parseName(name: string): Name {
     });
   }
   const problem = findProblem(name);
-  if (problem !== undefined) throw new FableError("BAD_NAME", `${quote(name)} is not a name: ${problem}`, { remedy: suggestion(name) ?? RULES });
+  if (problem !== undefined) {
+    throw new FableError("BAD_NAME", `${quote(name)} is not a name: ${problem}`, { remedy: suggestion(name) ?? RULES });
+  }
   const [authority = "", ...segments] = name.slice(SCHEME.length).split("/");
   return { name, authority, segments };
 }
@@ -92,7 +96,10 @@ function strangeCharacter(character: string): string {
 
 /** The canonical spelling of a name that has an obvious one. */
 function suggestion(name: string): string | undefined {
-  const guess = name.slice(0, 2 * MAX_NAME_BYTES).trim().toLowerCase().replace(/\/+$/, "").replace(/^xio:\/*/, SCHEME).replace(/([^:/])\/{2,}/g, "$1/");
+  const guess = name.slice(0, 2 * MAX_NAME_BYTES).trim().toLowerCase().replace(/\/+$/, "").replace(/^xio:\/*/, SCHEME).replace(
+    /([^:/])\/{2,}/g,
+    "$1/",
+  );
   const full = guess.startsWith(SCHEME) ? guess : `${SCHEME}${guess.replace(/^\/+/, "")}`;
   return full !== name && findProblem(full) === undefined ? `write ${full}` : undefined;
 }

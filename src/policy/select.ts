@@ -28,7 +28,9 @@ export function select(facts: SelectionFacts): Selection {
     : facts.trustBecause === "user"
     ? "; untrusted, because the ends belong to different users"
     : "; untrusted, because an end asked for it";
-  if (facts.requested !== undefined) return { transport: facts.requested, reason: `${facts.requested} was asked for by the connecting end${trust}` };
+  if (facts.requested !== undefined) {
+    return { transport: facts.requested, reason: `${facts.requested} was asked for by the connecting end${trust}` };
+  }
   if (facts.sameHost) return { transport: "mempipe", reason: `mempipe, because both ends are on this host and can share memory${trust}` };
   return { transport: "unix", reason: "unix, because the ends cannot share memory" };
 }

@@ -28,9 +28,18 @@ const requests: readonly Request[] = [
   { type: "listen", id: 3, name: "xio://a", backlog: 16, trust: "trusted" },
   { type: "unlisten", id: 4, name: "xio://a" },
   {
-    type: "connect", id: 5, to: "xio://a", from: "xio://b", transport: "unix", wait: true, offered: { transport: "unix", trust: "untrusted" },
-    ring_bytes: 65_536, max_message_bytes: 1, timeout_ms: 0, descriptors: ["control", "doorbell", "data"],
-  }, // dprint-ignore
+    type: "connect",
+    id: 5,
+    to: "xio://a",
+    from: "xio://b",
+    transport: "unix",
+    wait: true,
+    offered: { transport: "unix", trust: "untrusted" },
+    ring_bytes: 65_536,
+    max_message_bytes: 1,
+    timeout_ms: 0,
+    descriptors: ["control", "doorbell", "data"],
+  },
   { type: "cancel", id: 6 },
   { type: "accept", flow, descriptors: ["control", "ring"] },
   { type: "refuse", flow, code: "BACKLOG_FULL", message: "full", remedy: "wait" },
@@ -43,28 +52,62 @@ const requests: readonly Request[] = [
   { type: "replace", id: 4_294_967_295 },
 ];
 
-const half = { flow, transport: "mempipe", trust: "trusted", peer_name: "xio://anonymous/3", peer_pid: 1, peer_uid: 0, reason: "r", ticket } as const;
+const half = {
+  flow,
+  transport: "mempipe",
+  trust: "trusted",
+  peer_name: "xio://anonymous/3",
+  peer_pid: 1,
+  peer_uid: 0,
+  reason: "r",
+  ticket,
+} as const;
 const responses: readonly Response[] = [
   {
-    type: "welcome", protocol: 1, layout: 1, session: 9, broker: { pid: 1, embedded: true, instance: "abc123", started: "2026-01-01T00:00:00Z" },
+    type: "welcome",
+    protocol: 1,
+    layout: 1,
+    session: 9,
+    broker: { pid: 1, embedded: true, instance: "abc123", started: "2026-01-01T00:00:00Z" },
     descriptors: ["doorbell"],
-  }, // dprint-ignore
+  },
   { type: "done", id: 1, ticket },
   { type: "error", id: 0, code: "PROTOCOL", message: "no" },
   { type: "again", id: 1, transport: "mempipe", trust: "untrusted", reason: "another user" },
-  { type: "offer", name: "xio://a", ...half, ring_bytes: 4096, max_message_bytes: 100, descriptors: ["control", "ring", "doorbell", "pid"] },
+  {
+    type: "offer",
+    name: "xio://a",
+    ...half,
+    ring_bytes: 4096,
+    max_message_bytes: 100,
+    descriptors: ["control", "ring", "doorbell", "pid"],
+  },
   { type: "grant", id: 1, ...half, descriptors: ["control", "ring", "pid"] },
   { type: "peer-dead", flow },
   { type: "names", id: 1, entries: [{ name: "xio://a", pid: 1, uid: 0, listening: true, since: "x" }], after: "xio://a" },
   {
-    type: "flows", id: 1,
+    type: "flows",
+    id: 1,
     entries: [{
-      flow, names: ["xio://a", "xio://anonymous/2"], pids: [1, 2], reason: "r", since: "x",
+      flow,
+      names: ["xio://a", "xio://anonymous/2"],
+      pids: [1, 2],
+      reason: "r",
+      since: "x",
       directions: [{
-        from: "xio://a", transport: "unix", trust: "n/a", epoch: 0, messages: 1, bytes: 1, msgs_per_s: 0.5, wakeups: 0, blocked_ns: 0, placement: "same host",
+        from: "xio://a",
+        transport: "unix",
+        trust: "n/a",
+        epoch: 0,
+        messages: 1,
+        bytes: 1,
+        msgs_per_s: 0.5,
+        wakeups: 0,
+        blocked_ns: 0,
+        placement: "same host",
       }],
     }],
-  }, // dprint-ignore
+  },
   { type: "stats", id: 1, figures: { names: 1 } },
   { type: "released", id: 1, descriptors: ["lock"] },
   { type: "going", reason: "replaced" },
@@ -200,7 +243,10 @@ describe("errors and pages", () => {
     assert.equal(errorMessage(0, "odd").code, "SYSTEM");
   });
   test("lists are cut to what fits a frame", () => {
-    const entries = Array.from({ length: 4096 }, (_, index) => ({ name: `xio://${"n".repeat(60)}/${index}`, pid: 1, uid: 0, listening: true, since: "s" }));
+    const entries = Array.from(
+      { length: 4096 },
+      (_, index) => ({ name: `xio://${"n".repeat(60)}/${index}`, pid: 1, uid: 0, listening: true, since: "s" }),
+    );
     const first = page(entries);
     assert.ok(first.rest && first.entries.length > 300);
     assert.ok(encode({ type: "names", id: 1, entries: [...first.entries], after: "xio://a" }).byteLength <= MAX_FRAME_BYTES);

@@ -1,0 +1,192 @@
+/**
+ * Introducing two ends to each other: takes an initiator's half, offers it to the listener, takes the answer and grants the channel. Every
+ * descriptor is verified before it is passed on and closed once it was; what waits for a listener is held here.
+ */
+import { FableError } from "../errors.ts";
+import { errorMessage, halfRoles, type Requests } from "../naming/protocol.ts";
+import { anonymousName } from "../naming/uri.ts";
+import type { BrokerIo } from "./broker.ts";
+import type { Flow, FlowEnd } from "./flows.ts";
+import type { Lives } from "./lives.ts";
+import { checkControl, checkRing } from "./regions.ts";
+import type { Report } from "./report.ts";
+import type { Descriptors, Session } from "./session.ts";
+import type { Offer, Pending, Step, Table } from "./table.ts";
+import type { Tickets } from "./tickets.ts";
+
+/** What an initiator sent, while its wish is pending. */
+interface HeldHalf {
+  readonly control: number;
+  /** Empty once they were passed on. */
+  readonly others: readonly number[];
+  readonly ringBytes: number;
+  readonly maxMessageBytes: number;
+}
+
+export interface IntroductionsOptions {
+  readonly io: Pick<BrokerIo, "now" | "close" | "region">;
+  readonly table: Table;
+  readonly lives: Lives;
+  readonly tickets: Tickets;
+  readonly report: Report;
+  session(id: number): Session | undefined;
+}
+
+export class Introductions {
+  readonly #halves = new Map<Pending, HeldHalf>();
+  readonly #options: IntroductionsOptions;
+
+  constructor(options: IntroductionsOptions) {
+    this.#options = options;
+  }
+
+  /** Halves that wait here. */
+  get held(): number {
+    return this.#halves.size;
+  }
+
+  /** Somebody wants to connect. */
+  connect(session: Session, request: Requests["connect"], descriptors: Descriptors): void {
+    const { io, table } = this.#options;
+    const { offered } = request;
+    assertRoles(request.descriptors, halfRoles(offered.transport, "initiator"), descriptors);
+    if (request.transport !== undefined && request.transport !== offered.transport) {
+      throw new FableError("PROTOCOL", "the half offered is of another transport than the one asked for");
+    }
+    const control = checkControl(io.region(descriptors.peek(0)));
+    const ring = offered.transport === "unix" ? undefined : checkRing(io.region(descriptors.peek(1)), offered.trust, request.ring_bytes);
+    const { id, to, from, transport, wait, timeout_ms } = request;
+    const deadline = io.now() + timeout_ms;
+    const wish = { id, to, from, transport, wait, offered, ringBytes: ring?.bytes ?? 0, control, deadline };
+    const { pending, steps } = table.connect(session.client, wish);
+    const [controlFd = -1, ...others] = descriptors.takeAll();
+    this.#halves.set(pending, { control: controlFd, others, ringBytes: request.ring_bytes, maxMessageBytes: request.max_message_bytes });
+    this.carryOut(steps);
+  }
+
+  /** A listener accepts what it was offered. */
+  accept(session: Session, request: Requests["accept"], descriptors: Descriptors): void {
+    const { io, table, report } = this.#options;
+    const offer = table.answered(session.client, request.flow);
+    const { pending } = offer;
+    let accepted: ReturnType<Table["accept"]>;
+    try {
+      if (pending === undefined) throw new FableError("CLOSED", "the connecting end has given up");
+      accepted = table.accept(offer, this.#checkAnswer(offer, request, descriptors), Math.round(io.now()));
+    } catch (error) {
+      // Whatever was wrong, this listener's channel is not to be; and whoever connects hears of it too.
+      session.send({ type: "peer-dead", flow: request.flow });
+      this.carryOut(table.refuse(offer, refusalOf(error)));
+      if (pending === undefined) return;
+      throw error;
+    }
+    const fds = descriptors.takeAll();
+    const controls = [this.#halves.get(pending)?.control ?? -1, fds[0] ?? -1] as const;
+    this.#halves.delete(pending);
+    this.#grant(accepted.flow, pending, fds);
+    // Only now: nobody waits for figures.
+    report.observe(accepted.flow, controls);
+    for (const fd of [controls[0], ...fds]) if (fd >= 0) io.close(fd);
+    this.carryOut(accepted.steps);
+  }
+
+  /** What the table decided. */
+  carryOut(steps: readonly Step[]): void {
+    for (const step of steps) {
+      if (step.step === "offer") {
+        this.#offer(step);
+        continue;
+      }
+      const { pending } = step;
+      this.drop(pending);
+      const session = this.#options.session(pending.client.session);
+      const { id } = pending.wish;
+      if (step.step === "fail") session?.send(errorMessage(id, step.error));
+      else session?.send({ type: "again", id, transport: step.transport, trust: step.trust, reason: step.reason });
+    }
+  }
+
+  /** The wish is over. */
+  drop(pending: Pending): void {
+    const half = this.#halves.get(pending);
+    this.#halves.delete(pending);
+    if (half === undefined) return;
+    for (const fd of [half.control, ...half.others]) this.#options.io.close(fd);
+  }
+
+  #offer({ pending, offer }: Extract<Step, { readonly step: "offer" }>): void {
+    const { io, lives, tickets, session } = this.#options;
+    const { client, wish } = pending;
+    const { owner, flow, transport, trust, reason } = offer;
+    const half = this.#halves.get(pending);
+    const listener = session(owner.client.session);
+    if (half === undefined || listener === undefined) return;
+    const { ringBytes, control: peer } = wish;
+    const peerName = wish.from ?? anonymousName(client.session);
+    const names = [peerName, owner.name] as const;
+    const since = Math.round(io.now());
+    const facts = { flow, names, transport, trust, reason, since, ringBytes };
+    // A listener that cannot be told any more is about to end, and then whoever waits for it hears "again".
+    listener.send({
+      type: "offer",
+      name: owner.name,
+      ...{ flow, transport, trust, reason },
+      peer_name: peerName,
+      peer_pid: client.pid,
+      peer_uid: client.uid,
+      ticket: tickets.forFlow(listener.process, { ...facts, role: 1, own: undefined, peer }),
+      ring_bytes: half.ringBytes,
+      max_message_bytes: half.maxMessageBytes,
+      descriptors: [...halfRoles(transport, "initiator"), "pid"],
+    }, [half.control, ...half.others, lives.descriptor(client.process)]);
+    for (const fd of half.others) io.close(fd);
+    this.#halves.set(pending, { ...half, others: [] });
+  }
+
+  #checkAnswer(
+    offer: Offer,
+    request: Requests["accept"],
+    descriptors: Descriptors,
+  ): { readonly control: string; readonly ringBytes: number } {
+    const { io } = this.#options;
+    assertRoles(request.descriptors, halfRoles(offer.transport, "acceptor"), descriptors);
+    const control = checkControl(io.region(descriptors.peek(0)));
+    if (offer.transport === "unix") return { control, ringBytes: 0 };
+    return { control, ringBytes: checkRing(io.region(descriptors.peek(1)), offer.trust, undefined).bytes };
+  }
+
+  #grant(flow: Flow, pending: Pending, descriptors: readonly number[]): void {
+    const { lives, tickets, session } = this.#options;
+    const initiator = session(pending.client.session);
+    const acceptor = flow.ends[1] as FlowEnd;
+    if (initiator === undefined) return;
+    const { transport, trust, reason, names, since } = flow;
+    const { control: own, ringBytes } = pending.wish;
+    const facts = { flow: flow.flow, names, transport, trust, reason, since, ringBytes };
+    initiator.send({
+      type: "grant",
+      id: pending.wish.id,
+      ...{ flow: flow.flow, transport, trust, reason },
+      peer_name: acceptor.name,
+      peer_pid: acceptor.client.pid,
+      peer_uid: acceptor.client.uid,
+      ticket: tickets.forFlow(initiator.process, { ...facts, role: 0, own, peer: acceptor.control }),
+      descriptors: [...halfRoles(transport, "acceptor"), "pid"],
+    }, [...descriptors, lives.descriptor(acceptor.client.process)]);
+  }
+}
+
+/** The descriptors that came must be those that were said, and those that are needed. */
+export function assertRoles(said: readonly string[], expected: readonly string[], descriptors: Descriptors): void {
+  if (said.length === expected.length && descriptors.count === said.length && expected.every((role, index) => said[index] === role)) return;
+  throw new FableError(
+    "PROTOCOL",
+    `expected the descriptors ${expected.join(", ")}, received ${descriptors.count} called ${said.join(", ") || "nothing"}`,
+  );
+}
+
+function refusalOf(error: unknown): FableError {
+  const why = error instanceof Error ? error.message : String(error);
+  if (error instanceof FableError && (error.code === "QUOTA" || error.code === "CLOSED")) return error;
+  return new FableError("REFUSED", `the listener's answer was no good: ${why}`, { remedy: "look at the listening program" });
+}
