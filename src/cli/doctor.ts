@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DirectChannels } from "./doctor-native.ts";
+import type { DoctorNative } from "./doctor-native.ts";
 import {
   type Check,
   type CheckResult,
@@ -76,7 +76,7 @@ function machineSteps(facts: MachineFacts): readonly Step[] {
 /** The library comes first: without it there is nothing else to try, and its own sentence says why. */
 async function nativeSteps(options: DoctorOptions, facts: MachineFacts, perform: (step: Step) => Promise<void>): Promise<readonly Step[]> {
   const { openDoctor } = await import("./doctor-native.ts");
-  let opened: DirectChannels | undefined;
+  let opened: DoctorNative | undefined;
   await perform({
     name: "library",
     essential: true,
