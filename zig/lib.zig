@@ -61,6 +61,7 @@ pub const exported = .{
     @import("abi/host_process.zig"),
     @import("abi/host_reactor.zig"),
     @import("abi/host_machine.zig"),
+    @import("abi/host_control.zig"),
 };
 
 comptime {
