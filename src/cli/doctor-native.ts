@@ -2,8 +2,13 @@
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
 import { ABI_VERSION } from "../native/generated.ts";
+import { connectNameService } from "../naming/client.ts";
+import { brokerPlace } from "../naming/place.ts";
 import type { TransportName } from "../transport/transport.ts";
+import { channelPair } from "../xio/pair.ts";
+import { isFableError } from "../errors.ts";
 import { type CheckResult, fails, judgeDoorbell, judgeLine, ok, warning } from "./doctor-checks.ts";
+import { formatBytes, formatNanoseconds } from "./format.ts";
 import { CommandFailed } from "./failure.ts";
 import type { MachineFacts } from "./machine.ts";
 
@@ -44,8 +49,8 @@ export function openDoctor(): DoctorNative {
     line: (facts) => checkLine(native, facts),
     doorbell: () => checkDoorbell(native),
     loopback: (transport) => checkLoopback(transport),
-    privateBroker: (socket) => checkPrivateBroker(socket),
-    userBroker: (socket) => checkUserBroker(socket),
+    privateBroker: (socket) => checkPrivateBroker(native, socket),
+    userBroker: (socket) => checkUserBroker(native, socket),
   };
 }
 
@@ -89,5 +94,67 @@ async function checkDoorbell(native: Native): Promise<CheckResult> {
   } finally {
     native.library.close(theirs);
     native.library.close(mine);
+  }
+}
+
+const LOOPBACK_MESSAGES = 1000;
+
+/** A thousand messages of 1 B … 64 KiB there and back, and the reply compared. */
+async function checkLoopback(transport: TransportName): Promise<CheckResult> {
+  const [left, right] = channelPair({ transport });
+  const start = performance.now();
+  let bytes = 0;
+  try {
+    const echo = (async () => {
+      for (let n = 0; n < LOOPBACK_MESSAGES; n++) await right.send(await right.receive({ timeoutMs: 5000 }) ?? new Uint8Array(0));
+    })();
+    for (let n = 0; n < LOOPBACK_MESSAGES; n++) {
+      const message = new Uint8Array(1 + (n * 6151) % 65_536).fill(n & 0xff);
+      await left.send(message);
+      const answer = await left.receive({ timeoutMs: 5000 });
+      if (answer === undefined || answer.length !== message.length || answer[answer.length - 1] !== (n & 0xff)) {
+        return fails(`message ${n} came back changed`, "report this with the output of fable doctor --json");
+      }
+      bytes += message.length;
+    }
+    await echo;
+    return ok(`${LOOPBACK_MESSAGES} messages, ${formatBytes(bytes)}, there and back in ${formatNanoseconds((performance.now() - start) * 1e6)}`);
+  } finally {
+    await left.close({ drainDeadlineMs: 0 });
+    await right.close({ drainDeadlineMs: 0 });
+  }
+}
+
+/** What the first program on a machine does: starts a broker, registers a name, looks, and lets it go. */
+async function checkPrivateBroker(native: Native, socket: string): Promise<CheckResult> {
+  const start = performance.now();
+  const service = await connectNameService(native, { socket, timeoutMs: 8000 });
+  const took = performance.now() - start;
+  try {
+    service.setRef(true);
+    await service.register("xio://doctor");
+    const names = await service.names();
+    if (!names.some((entry) => entry.name === "xio://doctor")) return fails("a registered name was not listed", "report this with the output of fable doctor --json");
+    await service.shutdown();
+    return ok(`started on demand and answering in ${formatNanoseconds(took * 1e6)}`);
+  } finally {
+    await service.close();
+  }
+}
+
+async function checkUserBroker(native: Native, socket: string | undefined): Promise<CheckResult> {
+  const place = brokerPlace(native.library, socket);
+  try {
+    const service = await connectNameService(native, { start: "never", timeoutMs: 500, ...(socket === undefined ? {} : { socket }) });
+    try {
+      service.setRef(true);
+      const [names, flows] = [await service.names(), await service.flows()];
+      return ok(`${place.socket}: process ${service.broker?.pid ?? "?"}, ${names.length} names, ${flows.length} channels`);
+    } finally {
+      await service.close();
+    }
+  } catch (error) {
+    if (isFableError(error, "BROKER_UNREACHABLE")) return { ...ok(`${place.socket}: none runs now`), remedy: "the first program that connects starts one" };
+    throw error;
   }
 }

@@ -24,6 +24,8 @@ export interface Output {
   line(text: string): void;
   /** The result as JSON; says nothing without --json. */
   value(value: unknown): void;
+  /** One JSON value on one line, for commands that report as they go; says nothing without --json. */
+  jsonLine(value: unknown): void;
   /** Rows under a header (shown on a terminal only). */
   table(header: readonly string[], rows: readonly (readonly string[])[]): Promise<void>;
   /** One line for people, beside the result. */
@@ -74,6 +76,9 @@ export function createOutput(environment: OutputEnvironment): Output {
     value(value) {
       clear();
       if (json) environment.writeOut(`${JSON.stringify(value, undefined, 2)}\n`);
+    },
+    jsonLine(value) {
+      if (json) environment.writeOut(`${JSON.stringify(value)}\n`);
     },
     async table(header, rows) {
       clear();
