@@ -107,10 +107,10 @@ export class Tickets {
   #open(ticket: string): unknown {
     const [payload = "", signature = "", ...rest] = ticket.split(".");
     if (payload === "" || rest.length > 0) return undefined;
-    const expected = this.#sign(payload).toString("base64url");
-    // Equal length first: timingSafeEqual demands it, and the length is no secret.
-    if (signature.length !== expected.length) return undefined;
-    if (!timingSafeEqual(new TextEncoder().encode(signature), new TextEncoder().encode(expected))) return undefined;
+    const shown = new TextEncoder().encode(signature);
+    const expected = new TextEncoder().encode(this.#sign(payload).toString("base64url"));
+    // The length is no secret; timingSafeEqual demands that it is equal.
+    if (shown.byteLength !== expected.byteLength || !timingSafeEqual(shown, expected)) return undefined;
     return JSON.parse(decodeText(payload));
   }
 
