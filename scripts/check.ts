@@ -23,7 +23,7 @@ const typeScript = [
 ];
 
 const checks: readonly Check[] = [
-  { name: "format (TypeScript, JSON, Markdown)", command: tool("dprint"), args: ["check"] },
+  { name: "format (TypeScript, JSON, Markdown)", command: tool("dprint"), args: ["check", "--list-different"] },
   { name: "format (Zig)", command: tool("zig"), args: ["fmt", "--check", "build.zig", "zig"] },
   { name: "types with Bun's globals", command: tool("tsc"), args: ["-p", "tsconfig.json"] },
   { name: "types with Deno's globals", command: tool("tsc"), args: ["-p", "tsconfig.deno.json"] },

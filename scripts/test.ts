@@ -112,6 +112,9 @@ async function main(words: readonly string[]): Promise<Counts> {
   return sum([...counts, await reportLeftovers(scratch)]);
 }
 
-const total = await main(process.argv.slice(2));
+const total = await main(process.argv.slice(2)).catch((error: unknown): Counts => {
+  console.error(error instanceof Error ? error.message : error);
+  return { passed: 0, failed: 1 };
+});
 console.log(closingLine(total));
 process.exitCode = total.failed === 0 && total.passed > 0 ? 0 : 1;
