@@ -299,6 +299,29 @@ test "everything committed is read before an end is reported" {
     }
 }
 
+test "a full socket: writable means progress, also after the half-close" {
+    const pair = try Pair.init(.{ .kind = unix, .ring_bytes = 1 << 20 });
+    defer pair.deinit();
+    const text: [4000]u8 = @splat(5);
+    var sent: u32 = 0;
+    while (send(pair.a, &text) == status.OK) sent += 1;
+    try expectEqual(status.OK, abi.fable_close_write(pair.a));
+    try expect(abi.fable_pump(pair.a) > 0);
+    var entry = [_]Entry{.{ .handle = pair.a, .want = 2, .ready = 0, .reserved = 0 }};
+    try expectEqual(@as(i32, 0), waits.fable_poll(&entry, 1, 0, 0));
+    var in: [4000]u8 = undefined;
+    var got: u32 = 0;
+    var woken: u32 = 0;
+    while (true) {
+        const size = abi.fable_receive(pair.b, &in, 4000);
+        if (size == status.ENDED) break;
+        if (size == 4000) got += 1 else try expectEqual(status.EMPTY, size);
+        if (waits.fable_poll(&entry, 1, 0, 0) == 1 and abi.fable_pump(pair.a) > 0) woken += 1;
+    }
+    try expectEqual(sent, got);
+    try expect(woken < sent);
+}
+
 test "a receiver's buffer that is too small keeps the message" {
     for ([_]u32{ mempipe, unix }) |kind| {
         const pair = try Pair.init(.{ .kind = kind, .max_message = 3000 });

@@ -590,17 +590,23 @@ pub fn Channel(comptime Sys: type) type {
 
         /// Is there more room than when it last ran short, or an end that space() would report?
         pub fn writable(c: *Self) bool {
-            if (c.writeState() != null) return true;
-            _ = c.pump();
+            if (c.faulted != fault.none) return true;
+            const waiting = switch (c.transport) {
+                inline else => |*t| t.pump() != 0,
+            };
             if (c.unheard() != null) return true;
-            return c.writer().writable();
+            // a socket that is full: only progress counts, else whoever waits for it would be woken for nothing
+            if (waiting) return !c.writer().refresh() or c.writer().free() > c.writer().shortage;
+            return c.write_closed or c.writer().writable();
         }
 
         /// Bytes of a stream that the socket has not taken yet.
         pub fn pump(c: *Self) i32 {
-            switch (c.transport) {
-                inline else => |*t| return @intCast(t.pump()),
-            }
+            const queued = switch (c.transport) {
+                inline else => |*t| t.pump(),
+            };
+            if (queued != 0 and c.writer().refresh()) c.writer().shortage = c.writer().free();
+            return @intCast(queued);
         }
 
         pub fn closeWrite(c: *Self) Outcome {

@@ -95,7 +95,7 @@ pub const Reader = struct {
             .mask = ring_bytes - 1,
             .copies = @intFromPtr(base) != @intFromPtr(arena),
             .release_step = ring_bytes / 8,
-            .scan_step = @max(ring_bytes / 4, 32 << 10),
+            .scan_step = if (base == arena) 128 << 10 else 32 << 10,
             .checker = .{ .max_message = max_message, .max_length = ring_bytes },
             .bell = a_bell,
         };

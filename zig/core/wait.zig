@@ -1,7 +1,7 @@
 //! Waiting for a set of channels and descriptors: look, spin, announce, look again, sleep.
 //!
-//! One spin and one membarrier serve the whole set. Spinning is for peers that run on another CPU and were busy lately; where it keeps
-//! finding nothing it is tried ever less often. A sleep ends by a byte on the doorbell, by its hang-up, by the peer's pidfd, or on the futex.
+//! One spin and one membarrier serve the whole set. Spinning is for peers that run on another CPU. A blocking wait spins only for those that
+//! were busy lately, and ever less often where it keeps finding nothing; the callers of poll() judge that themselves. A sleep ends by a byte on the doorbell, by its hang-up, by the peer's pidfd, or on the futex.
 
 const std = @import("std");
 const control = @import("../layout/control.zig");
@@ -92,22 +92,26 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
         }
 
         /// Is there a peer worth spinning for?
-        fn worthSpinning(w: *Self) bool {
+        fn worthSpinning(w: *Self, adaptive: bool) bool {
             var worth = false;
             const here = Sys.cpu();
             for (w.items) |*item| {
                 const c = item.channel orelse continue;
                 if (c.bell.own.cpu != here) c.bell.own.cpu = here;
-                if (c.traffic) {
+                if (c.options.kind == .mempipe_futex) continue;
+                if (adaptive) {
+                    if (!c.traffic) continue;
                     if (c.spin_pause > 0) {
                         c.spin_pause -= 1;
-                    } else if (@as(*const volatile u32, &c.bell.peer.cpu).* != here and c.options.kind != .mempipe_futex) worth = true;
+                        continue;
+                    }
                 }
+                if (@as(*const volatile u32, &c.bell.peer.cpu).* != here) worth = true;
             }
             return worth;
         }
 
-        fn spin(w: *Self, spin_ns: u64) u32 {
+        fn spin(w: *Self, spin_ns: u64, adaptive: bool) u32 {
             const until = Sys.nowNs() +% spin_ns;
             var found: u32 = 0;
             while (true) {
@@ -119,7 +123,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 }
                 if (found != 0 or Sys.nowNs() >= until) break;
             }
-            for (w.items) |*item| {
+            if (adaptive) for (w.items) |*item| {
                 const c = item.channel orelse continue;
                 if (item.ready != 0) {
                     c.spin_misses = 0;
@@ -128,7 +132,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                     c.spin_misses = @min(c.spin_misses +| 1, 6);
                     c.spin_pause = (@as(u32, 1) << c.spin_misses) - 2;
                 }
-            }
+            };
             return found;
         }
 
@@ -140,8 +144,9 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             w.lookAtDescriptors();
             var count = w.look();
             if (count != 0) return count;
-            if (spin_ns != 0 and w.worthSpinning()) {
-                count = w.spin(spin_ns);
+            const adaptive = announce == .native;
+            if (spin_ns != 0 and w.worthSpinning(adaptive)) {
+                count = w.spin(spin_ns, adaptive);
                 if (count != 0) return count;
             }
             if (announce == .no) return 0;
@@ -188,7 +193,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 const left: ?u64 = if (until) |end| end -| now else null;
                 if (left == 0) break .timeout;
                 if (forced) {
-                    const spun = w.spin(@min(left orelse spin_check_ns, spin_check_ns));
+                    const spun = w.spin(@min(left orelse spin_check_ns, spin_check_ns), false);
                     if (spun != 0) break .{ .ready = spun };
                     if (w.sleep(0, waker)) break .waker;
                 } else if (w.futexed()) {
@@ -237,23 +242,26 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             const timeout: i64 = if (left) |ns| @intCast(@min(ns, 1 << 62)) else -1;
             if (Sys.poll(w.fds[0..count], timeout) == 0) return false;
 
-            var i: usize = 0;
+            var next: usize = 0;
+            const watched = w.fds[0..before_waker];
             for (w.items) |*item| {
                 const c = item.channel orelse {
-                    if (!item.broken) i += @intFromBool(item.fd >= 0);
+                    if (!item.broken) _ = answer(watched, &next, item.fd);
                     continue;
                 };
-                if (c.doorbell >= 0) {
-                    if (w.fds[i].revents != 0) c.answerDoorbell();
-                    i += 1;
-                }
-                if (!c.dead and c.pid_fd >= 0) {
-                    if (w.fds[i].revents != 0) c.peerDied();
-                    i += 1;
-                }
-                if (i < before_waker and c.socketEvents(item.want, Sys.POLLIN, Sys.POLLOUT).events != 0) i += 1;
+                if (answer(watched, &next, c.doorbell) != 0) c.answerDoorbell();
+                if (answer(watched, &next, c.pid_fd) != 0) c.peerDied();
+                _ = answer(watched, &next, c.socketEvents(item.want, Sys.POLLIN, Sys.POLLOUT).fd);
             }
             return waker >= 0 and w.fds[before_waker].revents != 0;
+        }
+
+        /// What ppoll said about `fd`, if that is the next one it watched. Told by the descriptor, because one answer can change what the
+        /// channel would have watched after it (a doorbell that hung up makes its pidfd superfluous).
+        fn answer(watched: []const Sys.PollFd, next: *usize, fd: i32) i16 {
+            if (fd < 0 or next.* == watched.len or watched[next.*].fd != fd) return 0;
+            defer next.* += 1;
+            return watched[next.*].revents;
         }
 
         fn add(fds: []Sys.PollFd, count: *usize, fd: i32, wanted: i16) void {
