@@ -149,9 +149,10 @@ pub const ReadCursor = struct {
     bytes: u64,
     /// The last header that passed every check, with what it says. An equal one needs none but its place: streams of equal messages are
     /// validated by one comparison, and the next position comes from here instead of from the load before it, so that the loads of
-    /// several records (each likely to miss) are under way at once. Zero, which is no header, when reads are copies.
+    /// several records (each likely to miss) are under way at once. Never set when reads are copies.
     known: u64 = 0,
-    known_last_offset: u32 = 0,
+    /// Records like it lie wholly in the ring at offsets below this; 0: nothing is known.
+    known_offsets: u32 = 0,
     known_length: u32 = 0,
     known_size: u32 = 0,
     reader: *Reader,
@@ -191,7 +192,7 @@ pub const ReadCursor = struct {
     pub inline fn next(c: *ReadCursor) ?[]const u8 {
         const offset = @as(u32, @truncate(c.position)) & c.mask;
         const h = @atomicLoad(u64, @as(*const u64, @ptrCast(@alignCast(c.base + offset))), .acquire);
-        if (h == c.known and offset <= c.known_last_offset) {
+        if (h == c.known and offset < c.known_offsets) {
             c.position +%= c.known_length;
             c.messages +%= 1;
             c.bytes +%= c.known_size;
@@ -215,7 +216,7 @@ pub const ReadCursor = struct {
         c.known = word;
         c.known_length = h.bytes();
         c.known_size = h.size;
-        c.known_last_offset = c.mask + 1 - h.bytes();
+        c.known_offsets = c.mask + 2 - h.bytes();
         c.position +%= h.bytes();
         c.messages +%= 1;
         c.bytes +%= h.size;
@@ -318,6 +319,15 @@ test "cursors and their originals tell the same story" {
         try std.testing.expectEqual(@as(u64, got), pair.controls[1].messages_delivered);
         try std.testing.expectEqual(bytes, pair.controls[1].bytes_delivered);
     }
+}
+
+test "an empty ring is empty for a fresh cursor too" {
+    var pair: Pair = .{};
+    pair.init();
+    var r = ReadCursor.of(&pair.reader);
+    try std.testing.expectEqual(@as(?[]const u8, null), r.next());
+    try std.testing.expectEqual(@as(?[]const u8, null), r.next());
+    try std.testing.expectEqual(@as(u64, 0), r.messages);
 }
 
 test "a read cursor accepts no header that the reader would refuse" {

@@ -27,13 +27,14 @@ pub fn measure(options: Options) !f64 {
     const control = try os.shared(4096);
     const cursors: *Cursors = @ptrCast(control.ptr);
     cursors.* = .{};
+    defer os.unmap(control);
     const ring = try os.shared(options.ring_bytes);
+    defer os.unmap(ring);
     const context: Run = .{ .options = options, .meeting = try os.Meeting.create(), .cursors = cursors, .ring = ring.ptr };
     try os.pair(options.cores, options.limit_s, context, run);
     const writer = context.meeting.sides[0].result;
     const reader = context.meeting.sides[1].result;
     if (reader[1] != 0) return error.Wrong;
-    _ = std.os.linux.munmap(ring.ptr, ring.len);
     return @as(f64, @floatFromInt(options.messages)) * 1e9 / @as(f64, @floatFromInt(reader[0] - writer[0]));
 }
 

@@ -18,7 +18,9 @@ const Bounce = struct {
 pub fn measure(cores: [2]u32, rounds: u32) os.Error!Line {
     const warm_up = rounds / 4 + 256;
     const memory = try os.shared(4096);
-    const sample_bytes = try os.private(std.mem.alignForward(usize, rounds * @sizeOf(u32), 4096));
+    const sample_bytes = try os.shared(std.mem.alignForward(usize, rounds * @sizeOf(u32), 4096));
+    defer os.unmap(sample_bytes);
+    defer os.unmap(memory);
     const samples = std.mem.bytesAsSlice(u32, sample_bytes)[0..rounds];
     const bounce: Bounce = .{
         .word = @ptrCast(@alignCast(memory.ptr + 1024)),

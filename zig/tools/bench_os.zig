@@ -63,7 +63,7 @@ pub fn pin(core: u32) Error!void {
     linux.sched_setaffinity(0, &set) catch return error.Pin;
 }
 
-/// Prefaulted memory that a forked child shares. Never unmapped: one process measures one cell.
+/// Prefaulted memory that a forked child shares.
 pub fn shared(size_bytes: usize) Error![]align(4096) u8 {
     const rc = linux.mmap(null, size_bytes, .{ .READ = true, .WRITE = true }, .{ .TYPE = .SHARED, .ANONYMOUS = true, .POPULATE = true }, -1, 0);
     if (failed(rc)) return error.Map;
@@ -76,6 +76,14 @@ pub fn private(size_bytes: usize) Error![]align(4096) u8 {
     if (failed(rc)) return error.Map;
     const pointer: [*]align(4096) u8 = @ptrFromInt(rc);
     return pointer[0..size_bytes];
+}
+
+pub fn unmap(memory: []align(4096) u8) void {
+    _ = linux.munmap(memory.ptr, memory.len);
+}
+
+pub fn close(fd: i32) void {
+    if (fd >= 0) _ = linux.close(fd);
 }
 
 pub fn say(bytes: []const u8) void {
@@ -119,54 +127,31 @@ pub const Meeting = struct {
     }
 };
 
-var child_pid: i32 = 0;
-
-/// Runs `run(context, 0)` here and `run(context, 1)` in a forked child, each pinned. The child's death ends the parent and the other way round;
-/// after `limit_s` seconds both end with a message.
+/// Runs `run(context, 0)` and `run(context, 1)` in two fresh processes, each pinned, and waits for both. One that fails or takes longer than
+/// `limit_s` seconds ends the other, and this process with it. What they find out goes into shared memory.
 pub fn pair(cores: [2]u32, limit_s: u32, context: anytype, comptime run: fn (@TypeOf(context), u1) void) Error!void {
-    watchChild();
     const parent = linux.getpid();
-    const rc = linux.fork();
-    if (failed(rc)) return error.Fork;
-    if (rc == 0) {
-        _ = linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), @intFromEnum(linux.SIG.KILL), 0, 0, 0);
-        if (linux.getppid() != parent) linux.exit_group(1);
-        pin(cores[1]) catch die(1, "cannot pin to core {d}; see `taskset -p`", .{cores[1]});
-        run(context, 1);
-        linux.exit_group(0);
+    var pids: [2]i32 = undefined;
+    inline for (.{ 0, 1 }) |which| {
+        const rc = linux.fork();
+        if (failed(rc)) return error.Fork;
+        if (rc == 0) {
+            _ = linux.prctl(@intFromEnum(linux.PR.SET_PDEATHSIG), @intFromEnum(linux.SIG.KILL), 0, 0, 0);
+            if (linux.getppid() != parent) linux.exit_group(1);
+            // its default action ends the process
+            _ = linux.syscall1(.alarm, limit_s);
+            pin(cores[which]) catch die(1, "cannot pin to core {d}; `taskset -p $$` shows what is allowed", .{cores[which]});
+            run(context, which);
+            linux.exit_group(0);
+        }
+        pids[which] = @intCast(rc);
     }
-    child_pid = @intCast(rc);
-    _ = linux.syscall1(.alarm, limit_s);
-    pin(cores[0]) catch die(1, "cannot pin to core {d}; see `taskset -p`", .{cores[0]});
-    run(context, 0);
-    var status: u32 = 0;
-    while (child_pid != 0) {
-        const waited = linux.waitpid(child_pid, &status, 0);
-        if (!failed(waited)) break;
-        if (linux.errno(waited) != .INTR) break;
+    for (0..2) |_| {
+        var status: u32 = 0;
+        if (failed(linux.waitpid(-1, &status, 0))) return error.Fork;
+        if (status == 0) continue;
+        // children die with this process
+        if (status & 0x7f == @intFromEnum(linux.SIG.ALRM)) die(1, "the measurement did not end within {d} s; is a core taken by something else?", .{limit_s});
+        linux.exit_group(1);
     }
-    if (child_pid != 0 and status != 0) linux.exit_group(1);
-    child_pid = 0;
-    _ = linux.syscall1(.alarm, 0);
-}
-
-fn watchChild() void {
-    const flags = linux.SA.RESTART | linux.SA.NOCLDSTOP;
-    const on_child: linux.Sigaction = .{ .handler = .{ .handler = childEnded }, .mask = std.mem.zeroes(linux.sigset_t), .flags = flags };
-    _ = linux.sigaction(.CHLD, &on_child, null);
-    const on_alarm: linux.Sigaction = .{ .handler = .{ .handler = alarmRang }, .mask = std.mem.zeroes(linux.sigset_t), .flags = flags };
-    _ = linux.sigaction(.ALRM, &on_alarm, null);
-}
-
-/// A child that ended well is ignored; any other end means that this side would wait for ever.
-fn childEnded(_: linux.SIG) callconv(.c) void {
-    var status: u32 = 0;
-    const rc = linux.waitpid(child_pid, &status, linux.W.NOHANG);
-    if (failed(rc) or rc == 0) return;
-    child_pid = 0;
-    if (status != 0) linux.exit_group(1);
-}
-
-fn alarmRang(_: linux.SIG) callconv(.c) void {
-    die(1, "the measurement did not end in time; is a core taken by something else?", .{});
 }

@@ -1,0 +1,166 @@
+//! One end of a real FABLE channel in a benchmark process: its own sealed regions, exchanged with the other process as descriptors over a
+//! socket, attached with all checks. Then messages through cursors (rings) or through the copying calls (kernel transports).
+
+const std = @import("std");
+const fable = @import("fable");
+const os = @import("bench_os.zig");
+const Options = @import("bench_options.zig").Options;
+const abi = fable.abi;
+
+extern fn fable_init() callconv(.c) i32;
+extern fn fable_channel_new(*abi.ChannelOptions) callconv(.c) i32;
+extern fn fable_channel_attach(*abi.Peer) callconv(.c) i32;
+extern fn fable_channel_close(u32) callconv(.c) i32;
+extern fn fable_frame_send(i32, [*]const u8, u32, [*]const i32, u32) callconv(.c) i32;
+extern fn fable_frame_receive(i32, [*]u8, u32, [*]i32, u32, *u32) callconv(.c) i32;
+extern fn fable_socketpair(u32, *[2]i32) callconv(.c) i32;
+extern fn fable_close(i32) callconv(.c) i32;
+extern fn fable_pid_open(u32) callconv(.c) i32;
+extern fn fable_wait([*]abi.WaitEntry, u32, i32, u32, i32) callconv(.c) i32;
+extern fn fable_send(u32, [*]const u8, u32) callconv(.c) i32;
+extern fn fable_pump(u32) callconv(.c) i32;
+extern fn fable_receive(u32, [*]u8, u32) callconv(.c) i32;
+
+pub const WriteCursor = fable.core.cursor.WriteCursor;
+pub const ReadCursor = fable.core.cursor.ReadCursor;
+pub const Channel = abi.call.Channel;
+
+/// Made before the fork; each process then takes its side.
+pub const Meeting = struct {
+    sockets: [2]i32,
+    pids: [2]i32 = .{ 0, 0 },
+
+    pub fn create() os.Error!Meeting {
+        var m: Meeting = .{ .sockets = undefined };
+        // before the library starts: it must start in each process by itself
+        const linux = std.os.linux;
+        if (os.failed(linux.socketpair(linux.AF.UNIX, linux.SOCK.SEQPACKET | linux.SOCK.CLOEXEC, 0, &m.sockets))) return error.Socket;
+        m.pids[0] = linux.getpid();
+        return m;
+    }
+};
+
+pub const End = struct {
+    handle: u32,
+    channel: *Channel,
+    spin_ns: u32,
+    side: u1,
+    pacer: fable.core.pace.Pacer = .{},
+
+    pub fn open(meeting: Meeting, side: u1, options: Options) End {
+        check(fable_init(), "start the library");
+        var made = std.mem.zeroes(abi.ChannelOptions);
+        made.size_bytes = @sizeOf(abi.ChannelOptions);
+        made.role = @as(u32, side) + 1;
+        made.transport = switch (options.transport) {
+            .mempipe => 1,
+            .@"mempipe-spin" => 2,
+            .@"mempipe-futex" => 3,
+            .unix => 4,
+            .@"raw-unix" => unreachable,
+        };
+        made.trust = if (options.trust == .trusted) 1 else 2;
+        made.ring_bytes = options.ring_bytes;
+        made.max_message_bytes = @max(options.size_bytes, 1 << 20);
+        check(fable_channel_new(&made), "make a channel");
+        const socket = meeting.sockets[side];
+        const shared = options.transport != .unix;
+
+        var offer: [4]i32 = undefined;
+        var count: u32 = 0;
+        for ([_]i32{ made.control_fd, made.ring_fd, made.peer_doorbell_fd, made.peer_data_fd }) |fd| {
+            if (fd < 0) continue;
+            offer[count] = fd;
+            count += 1;
+        }
+        const pid: u32 = @intCast(std.os.linux.getpid());
+        check(fable_frame_send(socket, std.mem.asBytes(&pid), 4, &offer, count), "pass descriptors on");
+        for (offer[0..count]) |fd| _ = fable_close(fd);
+
+        var got: [4]i32 = undefined;
+        var peer_pid: u32 = 0;
+        receive(socket, &peer_pid, &got, &count);
+        var peer = std.mem.zeroes(abi.Peer);
+        peer.size_bytes = @sizeOf(abi.Peer);
+        peer.handle = made.handle;
+        peer.trust = made.trust;
+        peer.control_fd = got[0];
+        peer.ring_fd = if (shared) got[1] else -1;
+        peer.doorbell_fd = if (side == 1) got[if (shared) 2 else 1] else -1;
+        peer.data_fd = if (side == 1 and !shared) got[2] else -1;
+        peer.pid_fd = fable_pid_open(peer_pid);
+        check(fable_channel_attach(&peer), "attach");
+        var refused: i32 = 0;
+        const channel = abi.call.enter(made.handle, &refused) orelse os.die(1, "a fresh handle is refused: {d}", .{refused});
+        return .{ .handle = made.handle, .channel = channel, .spin_ns = options.spin_ns, .side = side };
+    }
+
+    fn receive(socket: i32, pid: *u32, fds: *[4]i32, count: *u32) void {
+        while (true) {
+            const got = fable_frame_receive(socket, std.mem.asBytes(pid), 4, fds, 4, count);
+            if (got == fable.status.EMPTY) {
+                _ = std.os.linux.sched_yield();
+                continue;
+            }
+            check(got, "receive descriptors");
+            return;
+        }
+    }
+
+    pub fn close(end: *End) void {
+        _ = fable_channel_close(end.handle);
+    }
+
+    pub fn writeCursor(end: *End) WriteCursor {
+        return .of(&end.channel.transport.ring.writer);
+    }
+
+    pub fn readCursor(end: *End) ReadCursor {
+        return .of(&end.channel.transport.ring.reader);
+    }
+
+    /// Spins for the next message, with the core's own pacing. The cursor stays in registers.
+    pub inline fn spinFor(end: *End, c: *ReadCursor) []const u8 {
+        while (true) {
+            end.pacer.missed(fable.system);
+            if (c.next()) |message| {
+                end.pacer.found(end.channel.transport.ring.writer.published);
+                return message;
+            }
+        }
+    }
+
+    /// Kernel transports: until everything published has left this process.
+    pub fn drain(end: *End) void {
+        while (fable_pump(end.handle) > 0) end.wait(fable.core.wait.writable);
+    }
+
+    /// Waits in the channel's own way: spinning, on the futex, or spinning and then on the doorbell.
+    pub noinline fn wait(end: *End, want: u32) void {
+        var entry: [1]abi.WaitEntry = .{.{ .handle = end.handle, .want = want, .ready = 0, .reserved = 0 }};
+        const ready = fable_wait(&entry, 1, 10_000, end.spin_ns, -1);
+        if (ready <= 0) os.die(1, "side {d} waited in vain for {d}: {d}", .{ end.side, want, ready });
+    }
+
+    pub fn send(end: *End, message: []const u8) void {
+        while (true) {
+            const status = fable_send(end.handle, message.ptr, @intCast(message.len));
+            if (status == fable.status.OK) return;
+            if (status != fable.status.ENOSPACE) os.die(1, "send: {d}", .{status});
+            end.wait(fable.core.wait.writable);
+        }
+    }
+
+    pub fn receiveInto(end: *End, out: []u8) u32 {
+        while (true) {
+            const size = fable_receive(end.handle, out.ptr, @intCast(out.len));
+            if (size >= 0) return @intCast(size);
+            if (size != fable.status.EMPTY) os.die(1, "receive: {d}", .{size});
+            end.wait(fable.core.wait.readable);
+        }
+    }
+};
+
+fn check(status: i32, comptime what: []const u8) void {
+    if (status < 0) os.die(1, "cannot " ++ what ++ ": status {d}", .{status});
+}

@@ -1,0 +1,210 @@
+//! Latency: ping-pong of messages written and read in full. p50, p99, p99.9 of one way (half a round trip).
+
+const std = @import("std");
+const os = @import("bench_os.zig");
+const stats = @import("bench_stats.zig");
+const payload = @import("bench_payload.zig");
+const ends = @import("bench_end.zig");
+const raw = @import("bench_raw.zig");
+const Options = @import("bench_options.zig").Options;
+const End = ends.End;
+
+/// The last round trip says so, because a slow transport (spinning on one core) is cut short.
+pub const last_bit: u64 = 1 << 63;
+
+pub const Run = struct {
+    options: Options,
+    meeting: *os.Meeting,
+    channel: ends.Meeting,
+    streams: [2]i32,
+    samples: []u32,
+};
+
+/// Percentiles in nanoseconds, one way.
+pub fn measure(options: Options) !stats.Percentiles {
+    const sample_bytes = try os.shared(std.mem.alignForward(usize, @as(usize, options.round_trips) * 4, 4096));
+    defer os.unmap(sample_bytes);
+    const run: Run = .{
+        .options = options,
+        .meeting = try os.Meeting.create(),
+        .channel = try ends.Meeting.create(),
+        .streams = try raw.pair(),
+        .samples = std.mem.bytesAsSlice(u32, sample_bytes)[0..options.round_trips],
+    };
+    defer for (run.channel.sockets ++ run.streams) |fd| os.close(fd);
+    const limit_s: u32 = @intFromFloat(@ceil(options.seconds * 4 + 30));
+    try os.pair(options.cores, limit_s, run, side);
+    if (run.meeting.sides[0].result[0] | run.meeting.sides[1].result[0] != 0) return error.Wrong;
+    return stats.percentiles(run.samples[0..@intCast(run.meeting.sides[0].result[1])], os.calibrate() / 2);
+}
+
+fn side(run: Run, which: u1) void {
+    if (run.options.transport == .@"raw-unix") return raw.pingPong(run, which);
+    var end: End = .open(run.channel, which, run.options);
+    defer end.close();
+    run.meeting.arrive(which, 1);
+    switch (run.options.transport) {
+        .@"mempipe-spin" => ring(run, which, &end, true),
+        .mempipe, .@"mempipe-futex" => ring(run, which, &end, false),
+        .unix => copying(run, which, &end),
+        .@"raw-unix" => unreachable,
+    }
+    run.meeting.arrive(which, 2);
+}
+
+/// Counts round trips, takes the samples, and says when it is enough.
+pub const Clock = struct {
+    run: Run,
+    warm_up: u32,
+    limit_ns: u64,
+    began: u64,
+    last: u64,
+    round: u64 = 0,
+    rest: bool,
+
+    pub fn start(run: Run) Clock {
+        const long = @max(run.options.seconds, 0.5) * 10;
+        return .{
+            .run = run,
+            .warm_up = @min(run.options.round_trips / 4 + 64, 20_000),
+            .limit_ns = @intFromFloat(long * 1e9),
+            .began = os.nowNs(),
+            .last = os.ticks(),
+            .rest = run.options.rest_ns != 0,
+        };
+    }
+
+    /// The sequence of the next round trip.
+    pub inline fn next(c: *Clock) u64 {
+        if (c.rest) c.pause();
+        var sequence = c.round;
+        if (c.round + 1 == c.warm_up + c.run.samples.len) sequence |= last_bit;
+        if (c.round % 64 == 63 and os.nowNs() - c.began > c.limit_ns) sequence |= last_bit;
+        return sequence;
+    }
+
+    noinline fn pause(c: *Clock) void {
+        const time: std.os.linux.timespec = .{ .sec = 0, .nsec = @intCast(c.run.options.rest_ns) };
+        _ = std.os.linux.nanosleep(&time, null);
+        c.last = os.ticks();
+    }
+
+    pub inline fn done(c: *Clock) void {
+        const now = os.ticks();
+        // a time-limited cell may end inside the warm-up: then that is all there is
+        const index = if (c.round >= c.warm_up) c.round - c.warm_up else 0;
+        c.run.samples[index] = std.math.cast(u32, now - c.last) orelse std.math.maxInt(u32);
+        c.run.meeting.sides[0].result[1] = index + 1;
+        c.last = now;
+        c.round += 1;
+    }
+};
+
+fn ring(run: Run, which: u1, end: *End, comptime spin: bool) void {
+    const size = run.options.size_bytes;
+    // the two sizes that the targets are about get loops of their own, as a program with one kind of message has
+    switch (size) {
+        48 => ringOf(run, which, end, spin, 48),
+        64 => ringOf(run, which, end, spin, 64),
+        else => ringOf(run, which, end, spin, size),
+    }
+}
+
+inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, size: u32) void {
+    var wrong: u64 = 0;
+    var writer = end.writeCursor();
+    var reader = end.readCursor();
+    if (which == 0) {
+        var clock: Clock = .start(run);
+        while (true) {
+            const sequence = clock.next();
+            put(&writer, end, spin, size, sequence);
+            const message = take(&reader, &writer, end, spin);
+            wrong |= check(message, size, sequence);
+            reader.release();
+            clock.done();
+            if (sequence & last_bit != 0) break;
+        }
+    } else {
+        var round: u64 = 0;
+        while (true) : (round += 1) {
+            const message = take(&reader, &writer, end, spin);
+            const sequence = sequenceOf(message);
+            wrong |= check(message, size, sequence) | (sequence & ~last_bit ^ round);
+            reader.release();
+            put(&writer, end, spin, size, sequence);
+            if (sequence & last_bit != 0) break;
+        }
+    }
+    writer.settle();
+    reader.settle();
+    run.meeting.sides[which].result[0] = wrong;
+}
+
+inline fn sequenceOf(message: []const u8) u64 {
+    if (message.len < 8) os.die(1, "a message of {d} bytes came", .{message.len});
+    return std.mem.readInt(u64, message[0..8], .little);
+}
+
+inline fn check(message: []const u8, size: u32, sequence: u64) u64 {
+    return payload.check(message.ptr, size, sequence) | (message.len ^ size);
+}
+
+inline fn put(writer: *ends.WriteCursor, end: *End, comptime spin: bool, size: u32, sequence: u64) void {
+    const room = writer.reserve(size) orelse waitForRoom(writer, end, spin, size);
+    payload.fill(room.ptr, size, sequence);
+    writer.commit(size);
+    writer.flush();
+}
+
+fn waitForRoom(writer: *ends.WriteCursor, end: *End, comptime spin: bool, size: u32) []u8 {
+    while (true) {
+        writer.press();
+        if (writer.reserve(size)) |room| return room;
+        if (!spin) {
+            writer.settle();
+            end.wait(2);
+        }
+    }
+}
+
+inline fn take(reader: *ends.ReadCursor, writer: *ends.WriteCursor, end: *End, comptime spin: bool) []const u8 {
+    while (true) {
+        if (reader.next()) |message| return message;
+        if (!spin) {
+            @branchHint(.unlikely);
+            reader.settle();
+            writer.settle();
+            end.wait(1);
+            reader.* = end.readCursor();
+        }
+    }
+}
+
+/// Through fable_send and fable_receive.
+fn copying(run: Run, which: u1, end: *End) void {
+    const size = run.options.size_bytes;
+    const buffer = os.private(std.mem.alignForward(usize, size, 4096)) catch os.die(1, "no memory", .{});
+    var wrong: u64 = 0;
+    if (which == 0) {
+        var clock: Clock = .start(run);
+        while (true) {
+            const sequence = clock.next();
+            payload.fill(buffer.ptr, size, sequence);
+            end.send(buffer[0..size]);
+            const got = end.receiveInto(buffer);
+            wrong |= check(buffer[0..got], size, sequence);
+            clock.done();
+            if (sequence & last_bit != 0) break;
+        }
+    } else {
+        while (true) {
+            const got = end.receiveInto(buffer);
+            const sequence = sequenceOf(buffer[0..got]);
+            wrong |= check(buffer[0..got], size, sequence);
+            end.send(buffer[0..got]);
+            if (sequence & last_bit != 0) break;
+        }
+    }
+    run.meeting.sides[which].result[0] = wrong;
+}

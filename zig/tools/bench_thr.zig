@@ -1,0 +1,171 @@
+//! Throughput: a stream of messages in one direction, published in batches. Every message carries its 64-bit sequence number; the reader
+//! checks it, and with --check full every byte of the payload too. The clock runs from the writer's first store to the reader's last check.
+
+const std = @import("std");
+const os = @import("bench_os.zig");
+const payload = @import("bench_payload.zig");
+const ends = @import("bench_end.zig");
+const raw = @import("bench_raw.zig");
+const Options = @import("bench_options.zig").Options;
+const End = ends.End;
+
+pub const Run = struct {
+    options: Options,
+    meeting: *os.Meeting,
+    channel: ends.Meeting,
+    streams: [2]i32,
+    messages: u64,
+};
+
+/// Messages per second of one run of `messages`.
+pub fn measure(options: Options, messages: u64) !f64 {
+    const run: Run = .{
+        .options = options,
+        .meeting = try os.Meeting.create(),
+        .channel = try ends.Meeting.create(),
+        .streams = try raw.pair(),
+        .messages = messages,
+    };
+    defer for (run.channel.sockets ++ run.streams) |fd| os.close(fd);
+    try os.pair(options.cores, @intFromFloat(@ceil(options.seconds * 20 + 60)), run, side);
+    const writer = run.meeting.sides[0].result;
+    const reader = run.meeting.sides[1].result;
+    if (reader[1] != 0) return error.Wrong;
+    return @as(f64, @floatFromInt(messages)) * 1e9 / @as(f64, @floatFromInt(@max(reader[0] - writer[0], 1)));
+}
+
+/// How many messages take about `seconds`, found by runs of growing length.
+pub fn messagesFor(options: Options) !u64 {
+    if (options.messages != 0) return options.messages;
+    var messages: u64 = @max(64, (1 << 20) / (@as(u64, options.size_bytes) + 64));
+    while (true) {
+        const rate = try measure(options, messages);
+        const wanted: u64 = @intFromFloat(@max(64, rate * options.seconds));
+        if (messages * 4 >= wanted) return wanted;
+        messages = @min(wanted, messages * 32);
+    }
+}
+
+fn side(run: Run, which: u1) void {
+    if (run.options.transport == .@"raw-unix") return raw.stream(run, which);
+    var end: End = .open(run.channel, which, run.options);
+    defer end.close();
+    run.meeting.arrive(which, 1);
+    switch (run.options.transport) {
+        .@"mempipe-spin" => ring(run, which, &end, true),
+        .mempipe, .@"mempipe-futex" => ring(run, which, &end, false),
+        .unix => copying(run, which, &end),
+        .@"raw-unix" => unreachable,
+    }
+    run.meeting.arrive(which, 2);
+}
+
+fn ring(run: Run, which: u1, end: *End, comptime spin: bool) void {
+    const full = run.options.check == .full;
+    const size = run.options.size_bytes;
+    // a program with one kind of message has a loop for it; the sizes of the targets get theirs
+    switch (size) {
+        inline 64, 4096, 65536 => |known| if (full) ringOf(run, which, end, spin, true, known) else ringOf(run, which, end, spin, false, known),
+        else => if (full) ringOf(run, which, end, spin, true, size) else ringOf(run, which, end, spin, false, size),
+    }
+}
+
+inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, comptime full: bool, size: u32) void {
+    if (which == 0) writeRing(run, end, spin, size) else readRing(run, end, spin, full, size);
+}
+
+inline fn writeRing(run: Run, end: *End, comptime spin: bool, size: u32) void {
+    const batch = run.options.batch;
+    var c = end.writeCursor();
+    run.meeting.sides[0].result[0] = os.nowNs();
+    var sequence: u64 = 0;
+    while (sequence < run.messages) {
+        const stop = @min(sequence + batch, run.messages);
+        while (sequence < stop) : (sequence += 1) {
+            const room = c.reserve(size) orelse wait: {
+                @branchHint(.unlikely);
+                break :wait waitForRoom(&c, end, spin, size);
+            };
+            payload.fill(room.ptr, size, sequence);
+            c.commit(size);
+        }
+        c.flush();
+    }
+    c.settle();
+}
+
+/// By value and back, so that the caller's cursor stays in registers.
+inline fn waitForRoom(c: *ends.WriteCursor, end: *End, comptime spin: bool, size: u32) []u8 {
+    while (true) {
+        c.press();
+        if (c.reserve(size)) |room| return room;
+        if (spin) {
+            os.relax();
+        } else {
+            c.settle();
+            end.wait(2);
+            c.* = end.writeCursor();
+        }
+    }
+}
+
+inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime full: bool, size: u32) void {
+    var c = end.readCursor();
+    var wrong: u64 = 0;
+    var sequence: u64 = 0;
+    while (sequence < run.messages) {
+        const message = c.next() orelse wait: {
+            if (spin) break :wait end.spinFor(&c);
+            c.settle();
+            end.wait(1);
+            c = end.readCursor();
+            continue;
+        };
+        wrong |= message.len ^ size;
+        wrong |= if (full) payload.check(message.ptr, size, sequence) else payload.checkSequence(message.ptr, size, sequence);
+        c.release();
+        sequence += 1;
+    }
+    run.meeting.sides[1].result[0] = os.nowNs();
+    run.meeting.sides[1].result[1] = wrong;
+    c.settle();
+}
+
+fn copying(run: Run, which: u1, end: *End) void {
+    const size = run.options.size_bytes;
+    const buffer = os.private(std.mem.alignForward(usize, size, 4096)) catch os.die(1, "no memory", .{});
+    var wrong: u64 = 0;
+    if (which == 0) run.meeting.sides[0].result[0] = os.nowNs();
+    for (0..run.messages) |sequence| {
+        if (which == 0) {
+            payload.fill(buffer.ptr, size, sequence);
+            end.send(buffer[0..size]);
+        } else {
+            const got = end.receiveInto(buffer);
+            wrong |= got ^ size;
+            wrong |= if (run.options.check == .full) payload.check(buffer.ptr, size, sequence) else payload.checkSequence(buffer.ptr, size, sequence);
+        }
+    }
+    if (which == 0) end.drain() else {
+        run.meeting.sides[1].result[0] = os.nowNs();
+        run.meeting.sides[1].result[1] = wrong;
+    }
+}
+
+/// What the check itself reaches on a payload that lies in the first cache: bytes per second. Figures near it measure the check.
+pub fn checkRate(size: u32) !f64 {
+    const resident = @min(size, 16 << 10);
+    const memory = try os.private(std.mem.alignForward(usize, resident, 4096));
+    payload.fill(memory.ptr, resident, 7);
+    var wrong: u64 = 0;
+    const rounds = (256 << 20) / @as(u64, resident);
+    const began = os.nowNs();
+    for (0..rounds) |_| {
+        wrong |= payload.check(memory.ptr, resident, 7);
+        // the memory may have changed, as far as the compiler knows: nothing is hoisted
+        asm volatile ("" ::: .{ .memory = true });
+    }
+    const took = os.nowNs() - began;
+    if (wrong != 0) return error.Wrong;
+    return @as(f64, @floatFromInt(rounds * resident)) * 1e9 / @as(f64, @floatFromInt(took));
+}
