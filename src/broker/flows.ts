@@ -50,10 +50,10 @@ export interface Restoration {
   readonly reason: string;
   readonly since: number;
   readonly ringBytes: number;
-  /** The region the ticket was made for (initiator only), the one that was shown, and what the ticket says about the other end's. */
-  readonly own: string | undefined;
+  /** The region the ticket was made for, the one that was shown, and what the ticket says about the other end's. */
+  readonly own: string;
   readonly shown: string;
-  readonly peer: string | undefined;
+  readonly peer: string;
 }
 
 /** What an end costs its user. */
@@ -192,16 +192,11 @@ export class Flows {
     return flow;
   }
 
-  /** The other end is there already: the tickets must agree about both regions. An acceptor that showed a wrong one loses its place. */
+  /** The other end is there already: the tickets must agree about both regions. */
   #assertFits(known: Flow, claim: Restoration): void {
     const other = known.ends[1 - claim.role];
-    const expected = known.expected[1 - claim.role];
-    if (expected !== undefined && expected !== claim.shown) throw misfit("the other end knows another control region");
-    if (other === undefined || claim.peer === undefined || other.control === claim.peer) return;
-    if (claim.role === 1) throw misfit("the ticket names another control region of the other end");
-    this.#giveBack(other);
-    known.ends[1] = undefined;
-    if (known.ends[0]?.client.process !== other.client.process) this.#forgetProcess(known, other.client.process);
+    if (other !== undefined && other.control !== claim.peer) throw misfit("the ticket names another control region of the other end");
+    if (known.expected[1 - claim.role] !== claim.shown) throw misfit("the other end knows another control region");
   }
 
   #link(flow: Flow, end: FlowEnd): void {

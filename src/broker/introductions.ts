@@ -84,8 +84,9 @@ export class Introductions {
     const controls = [this.#halves.get(pending)?.control ?? -1, fds[0] ?? -1] as const;
     this.#halves.delete(pending);
     this.#grant(accepted.flow, pending, fds);
-    // Only now: nobody waits for figures.
+    // Only now: nobody waits for figures and tickets.
     report.observe(accepted.flow, controls);
+    this.#certify(accepted.flow);
     for (const fd of [controls[0], ...fds]) if (fd >= 0) io.close(fd);
     this.carryOut(accepted.steps);
   }
@@ -115,17 +116,13 @@ export class Introductions {
   }
 
   #offer({ pending, offer }: Extract<Step, { readonly step: "offer" }>): void {
-    const { io, lives, tickets, session } = this.#options;
+    const { io, lives, session } = this.#options;
     const { client, wish } = pending;
     const { owner, flow, transport, trust, reason } = offer;
     const half = this.#halves.get(pending);
     const listener = session(owner.client.session);
     if (half === undefined || listener === undefined) return;
-    const { ringBytes, control: peer } = wish;
     const peerName = wish.from ?? anonymousName(client.session);
-    const names = [peerName, owner.name] as const;
-    const since = Math.round(io.now());
-    const facts = { flow, names, transport, trust, reason, since, ringBytes };
     // A listener that cannot be told any more is about to end, and then whoever waits for it hears "again".
     listener.send({
       type: "offer",
@@ -134,7 +131,6 @@ export class Introductions {
       peer_name: peerName,
       peer_pid: client.pid,
       peer_uid: client.uid,
-      ticket: tickets.forFlow(listener.process, { ...facts, role: 1, own: undefined, peer }),
       ring_bytes: half.ringBytes,
       max_message_bytes: half.maxMessageBytes,
       descriptors: [...halfRoles(transport, "initiator"), "pid"],
@@ -156,23 +152,41 @@ export class Introductions {
   }
 
   #grant(flow: Flow, pending: Pending, descriptors: readonly number[]): void {
-    const { lives, tickets, session } = this.#options;
-    const initiator = session(pending.client.session);
+    const { lives, session } = this.#options;
     const acceptor = flow.ends[1] as FlowEnd;
-    if (initiator === undefined) return;
-    const { transport, trust, reason, names, since } = flow;
-    const { control: own, ringBytes } = pending.wish;
-    const facts = { flow: flow.flow, names, transport, trust, reason, since, ringBytes };
-    initiator.send({
+    const { transport, trust, reason } = flow;
+    session(pending.client.session)?.send({
       type: "grant",
       id: pending.wish.id,
       ...{ flow: flow.flow, transport, trust, reason },
       peer_name: acceptor.name,
       peer_pid: acceptor.client.pid,
       peer_uid: acceptor.client.uid,
-      ticket: tickets.forFlow(initiator.process, { ...facts, role: 0, own, peer: acceptor.control }),
       descriptors: [...halfRoles(transport, "acceptor"), "pid"],
     }, [...descriptors, lives.descriptor(acceptor.client.process)]);
+  }
+
+  /** What lets both ends come back to a later broker. */
+  #certify(flow: Flow): void {
+    const { flow: id, names, transport, trust, reason, since } = flow;
+    const [initiator, acceptor] = flow.ends as readonly [FlowEnd, FlowEnd];
+    for (const [role, end, other] of [[0, initiator, acceptor], [1, acceptor, initiator]] as const) {
+      const session = this.#options.session(end.client.session);
+      if (session === undefined) continue;
+      const facts = {
+        flow: id,
+        role,
+        names,
+        transport,
+        trust,
+        reason,
+        since,
+        ringBytes: end.ringBytes,
+        own: end.control,
+        peer: other.control,
+      };
+      session.sendQuietly({ type: "ticket", flow: id, ticket: this.#options.tickets.forFlow(session.process, facts) });
+    }
   }
 }
 

@@ -33,8 +33,8 @@ const flowTicket = v.strictObject({
   w: text,
   c: whole,
   b: whole,
-  /** Own and the other end's control region; the acceptor's own is not yet known when its ticket is made. */
-  o: v.optional(text),
+  /** Own and the other end's control region. */
+  o: text,
   q: text,
 });
 
@@ -46,9 +46,9 @@ export interface FlowTicket {
   readonly trust: "trusted" | "untrusted";
   readonly reason: string;
   readonly since: number;
-  /** Of the initiator; the acceptor's is not yet known when its ticket is made. */
   readonly ringBytes: number;
-  readonly own: string | undefined;
+  /** Device and inode of this end's control region, and of the other end's. */
+  readonly own: string;
   readonly peer: string;
 }
 
@@ -65,7 +65,6 @@ export class Tickets {
   }
 
   forFlow(process: TicketProcess, flow: FlowTicket): string {
-    const own = flow.own === undefined ? {} : { o: flow.own };
     return this.#seal({
       k: "flow",
       u: process.uid,
@@ -79,7 +78,7 @@ export class Tickets {
       w: flow.reason,
       c: flow.since,
       b: flow.ringBytes,
-      ...own,
+      o: flow.own,
       q: flow.peer,
     });
   }

@@ -135,7 +135,6 @@ const introduction = {
   peer_pid: process,
   peer_uid: process,
   reason: sentence,
-  ticket,
   descriptors,
 };
 
@@ -154,6 +153,7 @@ export const RESPONSES = {
   again: v.object({ type: v.literal("again"), id, transport, trust, reason: sentence }),
   offer: v.object({ type: v.literal("offer"), name, ...introduction, ring_bytes: ringBytes, max_message_bytes: messageBytes }),
   grant: v.object({ type: v.literal("grant"), id, ...introduction }),
+  ticket: v.object({ type: v.literal("ticket"), flow, ticket }),
   "peer-dead": v.object({ type: v.literal("peer-dead"), flow }),
   names: v.object({ type: v.literal("names"), id, entries: v.array(nameEntry), after: v.optional(text(MAX_NAME_BYTES)) }),
   flows: v.object({ type: v.literal("flows"), id, entries: v.array(flowEntry), after: v.optional(text(32)) }),

@@ -9,7 +9,9 @@ function client(session: number, uid = 1000, process = session): Client {
   return { session, uid, pid: 100 + process, process: `${uid}:${100 + process}:${process}` };
 }
 
-function makeTable(options: { readonly quotas?: Partial<Quotas>; readonly graceUntil?: number; readonly waitingPerName?: number } = {}): Table {
+function makeTable(
+  options: { readonly quotas?: Partial<Quotas>; readonly graceUntil?: number; readonly waitingPerName?: number } = {},
+): Table {
   const { quotas = {}, graceUntil = 0, waitingPerName = 8 } = options;
   return new Table({ quotas: { ...DEFAULT_QUOTAS, ...quotas }, tag: "test22", graceUntil, waitingPerName });
 }
@@ -117,7 +119,10 @@ describe("names", () => {
     assert.equal(table.register(claim(old, "xio://a", { ticketed: true }), 1, 500)?.step, "registered");
     assert.deepEqual(table.expire(999).registered, []);
     const steps = table.expire(1000).registered;
-    assert.deepEqual(steps.map((step) => [step.step, step.client.session]), [["not-registered", 2], ["registered", 3], ["not-registered", 4]]);
+    assert.deepEqual(steps.map((step) => [step.step, step.client.session]), [["not-registered", 2], ["registered", 3], [
+      "not-registered",
+      4,
+    ]]);
     for (const one of [old, squatter, patient, late]) table.closeSession(one, 1000);
     assertEmpty(table);
   });
@@ -335,15 +340,35 @@ describe("rendezvous", () => {
 });
 
 describe("trust and transport", () => {
-  const cases: readonly (readonly [string, { readonly uid?: number; readonly trust?: "trusted" | "untrusted"; readonly offered?: Partial<Wish> }, string, string])[] = [
+  const cases: readonly (readonly [
+    string,
+    { readonly uid?: number; readonly trust?: "trusted" | "untrusted"; readonly offered?: Partial<Wish> },
+    string,
+    string,
+  ])[] = [
     ["both trust", {}, "offer", "trusted"],
     ["the listener does not", { trust: "untrusted" }, "again", "untrusted"],
     ["the initiator does not", { offered: { offered: { transport: "mempipe", trust: "untrusted" } } }, "offer", "untrusted"],
     ["another user", { uid: 2000 }, "again", "untrusted"],
     ["root is another user too", { uid: 0 }, "again", "untrusted"],
-    ["another user, prepared for it", { uid: 2000, offered: { offered: { transport: "mempipe", trust: "untrusted" } } }, "offer", "untrusted"],
-    ["a kernel transport needs no other half", { uid: 2000, offered: { transport: "unix", offered: { transport: "unix", trust: "trusted" } } }, "offer", "untrusted"],
-    ["futex by hand", { offered: { transport: "mempipe-futex", offered: { transport: "mempipe-futex", trust: "trusted" } } }, "offer", "trusted"],
+    [
+      "another user, prepared for it",
+      { uid: 2000, offered: { offered: { transport: "mempipe", trust: "untrusted" } } },
+      "offer",
+      "untrusted",
+    ],
+    [
+      "a kernel transport needs no other half",
+      { uid: 2000, offered: { transport: "unix", offered: { transport: "unix", trust: "trusted" } } },
+      "offer",
+      "untrusted",
+    ],
+    [
+      "futex by hand",
+      { offered: { transport: "mempipe-futex", offered: { transport: "mempipe-futex", trust: "trusted" } } },
+      "offer",
+      "trusted",
+    ],
   ];
   for (const [what, { uid = 1000, trust = "trusted", offered = {} }, outcome, effective] of cases) {
     test(what, () => {
@@ -404,7 +429,11 @@ describe("quotas", () => {
     table.connect(caller, wish(1));
     table.accept(table.answered(server, "test22-1"), half(), 0);
     table.connect(caller, wish(2));
-    assert.throws(() => table.accept(table.answered(server, "test22-2"), half(), 0), { code: "QUOTA" }, "the acceptor's end would be the fourth");
+    assert.throws(
+      () => table.accept(table.answered(server, "test22-2"), half(), 0),
+      { code: "QUOTA" },
+      "the acceptor's end would be the fourth",
+    );
     const [failed] = table.refuse(table.answered(server, "test22-2"), new Error() as never);
     assert.equal(failed?.step, "fail");
     table.flows.died(server.process);

@@ -47,7 +47,7 @@ describe("a name's ticket", () => {
 describe("a flow's ticket", () => {
   test("gives back what it was made of", () => {
     assert.deepEqual(tickets.provenFlow(tickets.forFlow(me, flow), me, flow.flow), flow);
-    const acceptor: FlowTicket = { ...flow, role: 1, own: undefined };
+    const acceptor: FlowTicket = { ...flow, role: 1, own: flow.peer, peer: flow.own };
     assert.deepEqual(tickets.provenFlow(tickets.forFlow(me, acceptor), me, flow.flow), acceptor);
   });
   test("is of one flow", () => assert.equal(tickets.provenFlow(tickets.forFlow(me, flow), me, "abc123-8"), undefined));

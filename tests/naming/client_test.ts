@@ -142,7 +142,11 @@ describe("connecting", () => {
           return (outcomes.shift() as () => never)();
         },
       });
-      await assert.rejects(caller.connect(scene.request("xio://server")), { code: "BACKLOG_FULL", message: "sixteen wait already", remedy: "wait" });
+      await assert.rejects(caller.connect(scene.request("xio://server")), {
+        code: "BACKLOG_FULL",
+        message: "sixteen wait already",
+        remedy: "wait",
+      });
       await assert.rejects(caller.connect(scene.request("xio://server")), { code: "REFUSED", message: "odd" });
     }));
 
@@ -175,7 +179,9 @@ describe("connecting", () => {
       const registration = await server.register("xio://server");
       const offers: Offer[] = [];
       await registration.listen({ backlog: 2, onOffer: scene.acceptor(offers) });
-      const grants = await Promise.all(Array.from({ length: 60 }, () => caller.connect(scene.request("xio://server", { ringBytes: 4096 }))));
+      const grants = await Promise.all(
+        Array.from({ length: 60 }, () => caller.connect(scene.request("xio://server", { ringBytes: 4096 }))),
+      );
       assert.equal(new Set(grants.map((grant) => grant.flow)).size, 60);
       assert.equal((await caller.flows()).length, 60);
       for (const one of [...grants, ...offers]) closeGranted(one);
