@@ -289,3 +289,36 @@ test "many channels in one wait" {
         _ = abi.fable_channel_close(pair[1].handle);
     }
 }
+
+test "one peer's death is not taken for another's" {
+    // dies by both signs at once: its doorbell hangs up, and its process is gone
+    const mortal = try t.open(1, .{});
+    const gone = try t.open(2, .{});
+    const pid: isize = @bitCast(linux.fork());
+    if (pid == 0) {
+        while (true) _ = linux.pause();
+    }
+    try expectEqual(status.OK, t.attach(mortal, gone, 1, @intCast(linux.pidfd_open(@intCast(pid), 0))));
+    defer _ = abi.fable_channel_close(mortal.handle);
+    defer _ = abi.fable_channel_close(gone.handle);
+    for ([_]i32{ mortal.control_fd, mortal.ring_fd, mortal.peer_doorbell_fd }) |fd| socket.close(fd);
+    _ = linux.kill(@intCast(pid), .KILL);
+    var code: u32 = 0;
+    _ = linux.waitpid(@intCast(pid), &code, 0);
+    // lives, and rings
+    const other = try t.open(1, .{});
+    const alive = try t.open(2, .{});
+    try expectEqual(status.OK, t.attach(alive, other, 1, -1));
+    try expectEqual(status.OK, t.attach(other, alive, 1, @intCast(linux.pidfd_open(linux.getpid(), 0))));
+    defer _ = abi.fable_channel_close(other.handle);
+    defer _ = abi.fable_channel_close(alive.handle);
+    socket.ring(abi.fable_channel_doorbell(alive.handle));
+
+    var entries = [_]Entry{
+        .{ .handle = mortal.handle, .want = 1, .ready = 0, .reserved = 0 },
+        .{ .handle = other.handle, .want = 1, .ready = 0, .reserved = 0 },
+    };
+    try expectEqual(@as(i32, 1), waits.fable_wait(&entries, 2, 1000, 0, -1));
+    try expectEqual(status.PEER_DEAD, abi.fable_refill(mortal.handle));
+    try expectEqual(status.EMPTY, abi.fable_refill(other.handle));
+}
