@@ -75,6 +75,10 @@ test {
     _ = header_text;
     _ = @import("abi/check.zig");
     _ = @import("abi/channel_test.zig");
+    _ = @import("abi/hostile_test.zig");
     _ = @import("abi/wait_test.zig");
+    _ = @import("abi/host_test.zig");
+    _ = @import("abi/host_reactor_test.zig");
+    _ = @import("core/reactor_test.zig");
     inline for (exported) |file| std.testing.refAllDecls(file);
 }

@@ -1,0 +1,213 @@
+//! The life of a channel's end: its own regions made and sealed, the peer's verified and mapped, everything given back.
+
+const record = @import("../layout/record.zig");
+const control = @import("../layout/control.zig");
+const fault = @import("fault.zig");
+const bells = @import("bell.zig");
+const channels = @import("channel.zig");
+const Outcome = channels.Outcome;
+const Block = channels.Block;
+const Control = control.Control;
+
+pub fn Life(comptime Sys: type, comptime Self: type) type {
+    return struct {
+        /// Makes this end's regions and sockets. On failure everything is undone.
+        pub fn open(c: *Self, options: channels.Options, block: *[channels.block_words]u32, offer: *channels.Offer) Outcome {
+            block.* = @splat(0);
+            c.* = .{
+                .transport = undefined,
+                .bell = undefined,
+                .options = options,
+                .block = block,
+            };
+            offer.* = .{};
+            const outcome = openRegions(c, offer);
+            if (outcome == .ok) return .ok;
+            inline for (.{ offer.control, offer.ring, offer.doorbell, offer.data }) |fd| Sys.close(fd);
+            Sys.close(c.doorbell);
+            unmapAll(c);
+            return outcome;
+        }
+
+        fn openRegions(c: *Self, offer: *channels.Offer) Outcome {
+            var outcome = makeRegion(c, "fable-control", control.bytes, &c.own_control, &offer.control);
+            if (outcome != .ok) return outcome;
+            const own: *Control = @ptrCast(c.own_control.address.?);
+            own.* = @bitCast(@as([control.bytes]u8, @splat(0)));
+            own.magic = control.magic;
+            own.layout_version = control.layout_version;
+            own.control_bytes = control.bytes;
+            own.flags = if (c.options.no_membarrier) control.flag_no_membarrier else 0;
+            own.ring_bytes = c.options.ring_bytes;
+            own.transport = @intFromEnum(c.options.kind);
+            own.max_message_bytes = c.options.max_message;
+            own.trust = @intFromEnum(c.options.trust);
+            own.pid = Sys.processId();
+            own.cpu = Sys.cpu();
+            if (!sealed(c, offer.control, Sys.seals_read_only)) return c.system(-1);
+
+            c.bell = .{ .own = own, .peer = &bells.nobody, .fence = c.options.no_membarrier, .doorbell = -1, .calls = &calls };
+            const size = c.options.ring_bytes;
+            if (c.options.kind.sharedMemory()) {
+                outcome = makeRegion(c, "fable-ring", size, &c.write_arena, &offer.ring);
+                if (outcome != .ok) return outcome;
+                if (!sealed(c, offer.ring, if (c.options.trust == .trusted) Sys.seals_fixed_size else Sys.seals_read_only)) return c.system(-1);
+                c.transport = .{ .ring = .{
+                    .writer = .init(c.write_arena.address.?, size, c.options.max_message, &bells.nobody.released, &c.bell),
+                    .reader = undefined,
+                } };
+            } else {
+                const address = Sys.mapPrivate(size);
+                if (!c.write_arena.set(address, size)) return c.system(address);
+                c.transport = .{ .stream = .{
+                    .writer = .init(c.write_arena.address.?, size, c.options.max_message, undefined, &c.bell),
+                    .reader = undefined,
+                } };
+                c.transport.stream.writer.released_at = &c.transport.stream.sent;
+            }
+            c.block[Block.free] = c.writer().free();
+            return if (c.options.role == .initiator) makeSockets(c, offer) else .ok;
+        }
+
+        fn makeRegion(c: *Self, name: [*:0]const u8, size: u32, into: *Self.Mapping, fd: *i32) Outcome {
+            const made = Sys.create(name, size);
+            if (made < 0) return c.system(made);
+            fd.* = @intCast(made);
+            const address = Sys.mapShared(fd.*, size, true);
+            if (!into.set(address, size)) return c.system(address);
+            const populated = Sys.populate(into.address.?, size);
+            return if (populated < 0) c.system(populated) else .ok;
+        }
+
+        fn sealed(c: *Self, fd: i32, seals: u32) bool {
+            const rc = Sys.seal(fd, seals);
+            if (rc < 0) _ = c.system(rc);
+            return rc >= 0;
+        }
+
+        fn makeSockets(c: *Self, offer: *channels.Offer) Outcome {
+            var ends: [2]i32 = undefined;
+            var rc = Sys.pair(&ends);
+            if (rc < 0) return c.system(rc);
+            c.doorbell = ends[0];
+            offer.doorbell = ends[1];
+            c.bell.doorbell = c.doorbell;
+            if (c.options.kind.sharedMemory()) return .ok;
+            rc = Sys.pair(&ends);
+            if (rc < 0) return c.system(rc);
+            c.transport.stream.socket = ends[0];
+            offer.data = ends[1];
+            return .ok;
+        }
+
+        const calls: bells.Calls = .{ .wake = Sys.wake, .ring = Sys.ring };
+
+        /// Maps and verifies what the peer made. Refusing leaves this end unattached: another peer may be tried.
+        pub fn attach(c: *Self, peer: *channels.Peer) Outcome {
+            if (c.attached) return .bad_argument;
+            const acceptor = c.options.role == .acceptor;
+            const shared = c.options.kind.sharedMemory();
+            if (acceptor != (peer.doorbell >= 0) or (acceptor and !shared) != (peer.data >= 0) or shared != (peer.ring >= 0)) return .bad_argument;
+            if (acceptor and (!Sys.isStream(peer.doorbell) or (!shared and !Sys.isStream(peer.data)))) return .bad_region;
+            const outcome = mapPeer(c, peer, shared);
+            if (outcome != .ok) {
+                c.peer_control.drop();
+                c.peer_ring.drop();
+                c.read_arena.drop();
+                return outcome;
+            }
+            if (acceptor) {
+                Sys.setNonBlocking(peer.doorbell);
+                c.doorbell = peer.doorbell;
+                peer.doorbell = -1;
+                c.bell.doorbell = c.doorbell;
+                if (!shared) {
+                    c.transport.stream.socket = peer.data;
+                    peer.data = -1;
+                }
+            }
+            c.pid_fd = peer.pid;
+            peer.pid = -1;
+            c.attached = true;
+            return .ok;
+        }
+
+        fn mapPeer(c: *Self, peer: *channels.Peer, shared: bool) Outcome {
+            if (!Sys.isRegion(peer.control, control.bytes, Sys.seals_read_only)) return .bad_region;
+            var address = Sys.mapShared(peer.control, control.bytes, false);
+            if (!c.peer_control.set(address, control.bytes)) return c.system(address);
+            const theirs: *const Control = @ptrCast(c.peer_control.address.?);
+            // each word once: the peer can write here at any time
+            const at: *const volatile Control = theirs;
+            if (at.magic != control.magic) return .bad_region;
+            if (at.layout_version != control.layout_version or at.control_bytes != control.bytes) return .abi_mismatch;
+            const size = at.ring_bytes;
+            const max = at.max_message_bytes;
+            if (!record.validRingBytes(size) or max == 0 or max > record.max_message_bytes or at.transport != @intFromEnum(c.options.kind)) return .bad_region;
+            const agreed = @min(max, c.options.max_message);
+            const fences = c.options.no_membarrier or at.flags & control.flag_no_membarrier != 0;
+
+            var copies = peer.trust == .untrusted or c.options.trust == .untrusted;
+            if (shared) {
+                const seals = if (peer.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size;
+                if (!Sys.isRegion(peer.ring, size, seals)) return .bad_region;
+                if (!copies) {
+                    // writable only so that a stray store of the application into a lent buffer is no crash
+                    copies = !c.peer_ring.set(Sys.mapShared(peer.ring, size, true), size);
+                }
+                if (copies) {
+                    address = Sys.mapShared(peer.ring, size, false);
+                    if (!c.peer_ring.set(address, size)) return c.system(address);
+                }
+            }
+            if (!shared or copies) {
+                address = Sys.mapPrivate(size);
+                if (!c.read_arena.set(address, size)) return c.system(address);
+            }
+            c.bell.peer = theirs;
+            c.bell.fence = fences;
+            c.options.max_message = agreed;
+            c.writer().max_message = agreed;
+            switch (c.transport) {
+                .ring => |*t| {
+                    const base = c.peer_ring.address.?;
+                    t.writer.released_at = &theirs.released;
+                    t.reader = .init(base, if (copies) c.read_arena.address.? else base, size, agreed, &c.bell);
+                },
+                .stream => |*t| t.reader = .init(c.read_arena.address.?, size, agreed, &c.bell),
+            }
+            return .ok;
+        }
+
+        /// Tells the peer, frees everything. What a stream could not send by now is lost.
+        pub fn close(c: *Self) void {
+            if (!c.write_closed and c.attached and c.faulted == fault.none) {
+                c.write_closed = true;
+                switch (c.transport) {
+                    inline else => |*t| t.end(),
+                }
+            }
+            if (c.faulted == fault.none) @atomicStore(u32, &c.bell.own.state, @intFromEnum(control.State.closed), .release);
+            c.bell.notifyAll();
+            closeSocket(c);
+            Sys.close(c.doorbell);
+            Sys.close(c.pid_fd);
+            c.joiner.deinit();
+            unmapAll(c);
+        }
+
+        fn closeSocket(c: *Self) void {
+            switch (c.transport) {
+                .ring => {},
+                .stream => |*t| {
+                    Sys.close(t.socket);
+                    t.socket = -1;
+                },
+            }
+        }
+
+        fn unmapAll(c: *Self) void {
+            inline for (.{ "write_arena", "read_arena", "peer_ring", "own_control", "peer_control" }) |name| @field(c, name).drop();
+        }
+    };
+}

@@ -1,0 +1,124 @@
+//! The writing half of a channel: space, publishing, sending, half-close.
+
+const control = @import("../layout/control.zig");
+const fault = @import("fault.zig");
+const channels = @import("channel.zig");
+const Outcome = channels.Outcome;
+const Block = channels.Block;
+
+pub fn Writing(comptime Self: type) type {
+    return struct {
+        fn writeState(c: *Self) ?Outcome {
+            if (c.faulted != fault.none) return .peer_fault;
+            if (c.write_closed) return .closed;
+            return null;
+        }
+
+        /// Nobody is left to read what would be written.
+        fn unheard(c: *Self) ?Outcome {
+            const outcome: Outcome = switch (c.peerGone()) {
+                .no, .write_closed => if (c.faulted != fault.none) .peer_fault else if (broken(c)) .peer_dead else return null,
+                .closed => .ended,
+                .faulted => c.accused(),
+                .dead => .peer_dead,
+            };
+            if (outcome == .peer_dead) c.block[Block.peer_state] = channels.peer_state_dead;
+            return outcome;
+        }
+
+        fn broken(c: *Self) bool {
+            return switch (c.transport) {
+                .ring => false,
+                .stream => |*t| t.broken,
+            };
+        }
+
+        /// Bytes free behind what is published, fresh; or a negative Outcome.
+        pub fn space(c: *Self) i32 {
+            if (writeState(c)) |bad| return @intFromEnum(bad);
+            switch (c.transport) {
+                inline else => |*t| if (t.pending()) {
+                    _ = t.pump();
+                },
+            }
+            if (unheard(c)) |bad| return @intFromEnum(bad);
+            const w = c.writer();
+            if (!w.refresh()) {
+                c.fail(w.fault);
+                return @intFromEnum(Outcome.peer_fault);
+            }
+            w.shortage = w.free();
+            c.block[Block.free] = w.shortage;
+            return @intCast(w.shortage);
+        }
+
+        pub fn publish(c: *Self, bytes: u32, word0: u32, word1: u32, messages: u32, payload_bytes: u32) Outcome {
+            if (writeState(c)) |bad| return bad;
+            const w = c.writer();
+            const done = switch (c.transport) {
+                inline else => |*t| t.publish(bytes, .fromWords(word0, word1), messages, payload_bytes),
+            };
+            c.block[Block.free] = w.free();
+            c.traffic = true;
+            if (done) return .ok;
+            if (w.fault == fault.none) return .bad_argument;
+            c.fail(w.fault);
+            return .peer_fault;
+        }
+
+        pub fn send(c: *Self, message: []const u8) Outcome {
+            if (writeState(c)) |bad| return bad;
+            const sent = switch (c.transport) {
+                inline else => |*t| t.send(message),
+            };
+            c.block[Block.free] = c.writer().free();
+            c.traffic = true;
+            switch (sent) {
+                .ok => return .ok,
+                .too_large => return .too_large,
+                .other_message => return .bad_argument,
+                .no_space => {
+                    if (c.writer().fault != fault.none) {
+                        c.fail(c.writer().fault);
+                        return .peer_fault;
+                    }
+                    return unheard(c) orelse .no_space;
+                },
+            }
+        }
+
+        /// Is there more room than when it last ran short, or an end that space() would report?
+        pub fn writable(c: *Self) bool {
+            if (c.faulted != fault.none) return true;
+            const waiting = switch (c.transport) {
+                inline else => |*t| t.pump() != 0,
+            };
+            if (unheard(c) != null) return true;
+            // a socket that is full: only progress counts, else whoever waits for it would be woken for nothing
+            if (waiting) return !c.writer().refresh() or c.writer().free() > c.writer().shortage;
+            return c.write_closed or c.writer().writable();
+        }
+
+        /// Bytes of a stream that the socket has not taken yet.
+        pub fn pump(c: *Self) i32 {
+            const queued = switch (c.transport) {
+                inline else => |*t| t.pump(),
+            };
+            if (queued != 0 and c.writer().refresh()) c.writer().shortage = c.writer().free();
+            return @intCast(queued);
+        }
+
+        pub fn closeWrite(c: *Self) Outcome {
+            if (c.faulted != fault.none) return .peer_fault;
+            if (c.write_closed) return .closed;
+            if (c.writer().sending != 0) return .bad_argument; // in the middle of a message
+            c.write_closed = true;
+            switch (c.transport) {
+                inline else => |*t| t.end(),
+            }
+            @atomicStore(u32, &c.bell.own.state, @intFromEnum(control.State.write_closed), .release);
+            c.bell.notifyAll();
+            return .ok;
+        }
+    };
+}
