@@ -1,0 +1,46 @@
+/**
+ * Which stretches of a read window the application holds. They may come back in any order; the writer gets space back in the order of the
+ * ring, so a stretch waits for those before it.
+ */
+
+/** A stretch lent to the application. */
+export interface Hold {
+  bytes: number;
+  messages: number;
+  payloadBytes: number;
+  released: boolean;
+}
+
+export class HoldLedger {
+  /** Stretches not yet given back, and their bytes. */
+  pieces = 0;
+  bytes = 0;
+  #queue: Hold[] = [];
+
+  add(bytes: number, messages: number, payloadBytes: number): Hold {
+    const hold: Hold = { bytes, messages, payloadBytes, released: false };
+    this.#queue.push(hold);
+    this.pieces++;
+    this.bytes += bytes;
+    return hold;
+  }
+
+  /** Ends a hold; what can be given to the writer now, as one sum, if anything. */
+  release(hold: Hold): Hold | undefined {
+    hold.released = true;
+    const queue = this.#queue;
+    if (queue[0] !== hold) return undefined;
+    let taken = 1;
+    for (; taken < queue.length && queue[taken].released; taken++) {
+      const next = queue[taken];
+      hold.bytes += next.bytes;
+      hold.messages += next.messages;
+      hold.payloadBytes += next.payloadBytes;
+    }
+    if (taken === 1) queue.shift();
+    else queue.splice(0, taken);
+    this.pieces -= taken;
+    this.bytes -= hold.bytes;
+    return hold;
+  }
+}

@@ -1,0 +1,21 @@
+/** Every transport this build knows, in the order in which they are listed to people. */
+import { FableError } from "../errors.ts";
+import { mempipe, mempipeFutex, mempipeSpin } from "./mempipe.ts";
+import type { Transport, TransportName } from "./transport.ts";
+import { unix } from "./unix.ts";
+
+export const transports: readonly Transport[] = [mempipe, mempipeSpin, mempipeFutex, unix];
+
+/** The transport a program or an operator named. */
+export function transportByName(name: string): Transport {
+  const found = transports.find((transport) => transport.name === name);
+  if (found !== undefined) return found;
+  throw new FableError("TRANSPORT_UNAVAILABLE", `There is no transport "${name}".`, {
+    remedy: `Choose one of ${transports.map((transport) => transport.name).join(", ")}.`,
+  });
+}
+
+/** True if `name` names a transport. */
+export function isTransportName(name: string): name is TransportName {
+  return transports.some((transport) => transport.name === name);
+}

@@ -1,0 +1,262 @@
+/**
+ * Waiting, once per thread for all of its channels. Whoever wants something is looked at together with all others, by one native call:
+ *
+ *     glances, one per microtask, so that the program's own microtasks go on between them
+ *        → the next turn of the event loop: a spin of up to 50 µs, if messages came lately and their sender runs on another CPU
+ *        → announced and asleep on the doorbells, at no cost, until one rings.
+ *
+ * Microtasks keep a warm round trip at a microsecond, but starve timers and sockets, so a run of them ends after a millisecond at most.
+ */
+import { READABLE, WAIT_ENTRY_READY, WAIT_ENTRY_WANT, WAIT_ENTRY_WORDS, WRITABLE } from "../native/generated.ts";
+import type { Native } from "../native/native.ts";
+import type { Channel } from "./channel.ts";
+
+/** About what a wake-up across cores costs, so that waiting never costs more than twice the best choice. */
+const SPIN_NS = 50_000;
+/** About a microsecond and a half. */
+const GLANCES = 24;
+/** Microtasks in a row before timers and sockets have their turn. */
+const STREAK_MS = 1;
+const FIRST_CAPACITY = 8;
+
+const waiters = new WeakMap<Native, Waiter>();
+
+/** The waiter of this thread. */
+export function waiterOf(native: Native): Waiter {
+  let waiter = waiters.get(native);
+  if (waiter === undefined) waiters.set(native, waiter = new Waiter(native));
+  return waiter;
+}
+
+type Phase = "idle" | "looking" | "turning" | "asleep";
+
+export class Waiter {
+  readonly #native: Native;
+  #phase: Phase = "idle";
+  /** Channels with a pending wait, and the native table of the same order. */
+  #channels: Channel[] = [];
+  #entries = new Uint32Array(FIRST_CAPACITY * WAIT_ENTRY_WORDS);
+  /** Channels whose batches are flushed at the end of the turn. */
+  #dirty: Channel[] = [];
+  #flushScheduled = false;
+  /** Channels that keep the process alive. */
+  readonly #alive = new Set<Channel>();
+  #relaxScheduled = false;
+
+  /** Glances since something was last found or wanted. */
+  #glances = 0;
+  /** Glances, and since when without a turn of the event loop. */
+  #streak = 0;
+  #streakStart = 0;
+  readonly #glance = (): void => this.#glanceNow();
+  readonly #turn = (): void => this.#turnNow();
+
+  constructor(native: Native) {
+    this.#native = native;
+  }
+
+  /** Tells `channel.onReady` when `interest` is met. */
+  want(channel: Channel, interest: number): void {
+    channel.wanted |= interest;
+    if (channel.slot < 0) this.#enter(channel);
+    this.#entries[channel.slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_WANT] = channel.wanted;
+    if (this.#phase === "idle" || this.#phase === "asleep") this.#startLooking();
+    else this.#glances = 0;
+  }
+
+  unwant(channel: Channel, interest: number): void {
+    if (channel.slot < 0) return;
+    channel.wanted &= ~interest;
+    if (channel.wanted === 0) this.#leave(channel);
+    else this.#entries[channel.slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_WANT] = channel.wanted;
+  }
+
+  /** Before a channel goes away. */
+  forget(channel: Channel): void {
+    this.unwant(channel, READABLE | WRITABLE);
+    if (channel.dirtyQueued) this.#dirty.splice(this.#dirty.indexOf(channel), 1);
+    this.#alive.delete(channel);
+    channel.setRef(false);
+  }
+
+  /** Flushes the channel's batch when the running task and its microtasks so far are done. */
+  flushLater(channel: Channel): void {
+    if (channel.dirtyQueued) return;
+    channel.dirtyQueued = true;
+    this.#dirty.push(channel);
+    if (this.#flushScheduled) return;
+    this.#flushScheduled = true;
+    queueMicrotask(() => this.flush());
+  }
+
+  /** A doorbell rang, or somebody else took an announcement back. */
+  rung(): void {
+    if (this.#phase !== "asleep") return;
+    this.#streakStart = performance.now();
+    this.#startLooking();
+  }
+
+  /** Whether a wait keeps the process alive changed. */
+  refChanged(channel: Channel): void {
+    if (this.#phase === "asleep" || channel.wanted === 0) this.#keepAlive(channel);
+  }
+
+  /** Resolves in the next turn of the event loop, for loops that would otherwise never let timers and sockets have theirs. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#native.runtime.nextTurn(resolve));
+  }
+
+  // ---- phases ----
+
+  #startLooking(): void {
+    this.#phase = "looking";
+    this.#glances = 0;
+    queueMicrotask(this.#glance);
+  }
+
+  #glanceNow(): void {
+    this.flush();
+    const count = this.#channels.length;
+    if (count === 0) return this.#rest();
+    this.#glances++;
+    const ready = this.#native.library.poll(this.#entries, count, 0, 0);
+    if (ready > 0) {
+      this.#glances = 0;
+      this.#dispatch(ready);
+      if (this.#channels.length === 0) return this.#rest();
+    }
+    if (this.#glances >= GLANCES || this.#streakIsLong()) this.#toTurn();
+    else queueMicrotask(this.#glance);
+  }
+
+  #toTurn(): void {
+    this.#phase = "turning";
+    this.#native.runtime.nextTurn(this.#turn);
+  }
+
+  /** In a turn of its own: everything else had its chance. Spins and sleeps if glances were given up, else goes on with them. */
+  #turnNow(): void {
+    this.flush();
+    this.#streakStart = performance.now();
+    const count = this.#channels.length;
+    if (count === 0) return this.#rest();
+    const forLong = this.#glances >= GLANCES;
+    const sleeps = forLong && !this.#anySleepless();
+    const ready = this.#native.library.poll(this.#entries, count, forLong && this.#allSpin() ? SPIN_NS : 0, sleeps ? 1 : 0);
+    if (ready > 0) {
+      this.#dispatch(ready);
+      if (this.#channels.length === 0) return this.#rest();
+      this.#startLooking();
+    } else if (sleeps) {
+      this.#sleep();
+    } else if (forLong) {
+      this.#toTurn();
+    } else {
+      this.#phase = "looking";
+      queueMicrotask(this.#glance);
+    }
+  }
+
+  #sleep(): void {
+    this.#phase = "asleep";
+    for (const channel of this.#channels) this.#keepAlive(channel);
+    if (this.#alive.size > 0) this.#relax();
+  }
+
+  /** Nobody waits for anything. */
+  #rest(): void {
+    this.#phase = "idle";
+    if (this.#alive.size === 0 || this.#relaxScheduled) return;
+    this.#relaxScheduled = true;
+    this.#native.runtime.nextTurn(() => {
+      this.#relaxScheduled = false;
+      this.#relax();
+    });
+  }
+
+  #dispatch(ready: number): void {
+    const entries = this.#entries;
+    // From the end, because a channel that got all it wanted leaves and the last one takes its place.
+    for (let slot = this.#channels.length - 1; slot >= 0 && ready > 0; slot--) {
+      const bits = entries[slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];
+      if (bits === 0) continue;
+      ready--;
+      entries[slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY] = 0;
+      const channel = this.#channels[slot];
+      if (channel === undefined) continue;
+      this.unwant(channel, bits);
+      channel.onReady(bits);
+    }
+  }
+
+  /** Publishes every batch that was begun. */
+  flush(): void {
+    this.#flushScheduled = false;
+    const dirty = this.#dirty;
+    if (dirty.length === 0) return;
+    this.#dirty = [];
+    for (const channel of dirty) {
+      channel.dirtyQueued = false;
+      channel.writer.flush();
+    }
+  }
+
+  // ---- the table ----
+
+  #enter(channel: Channel): void {
+    const slot = this.#channels.length;
+    if ((slot + 1) * WAIT_ENTRY_WORDS > this.#entries.length) {
+      const larger = new Uint32Array(this.#entries.length * 2);
+      larger.set(this.#entries);
+      this.#entries = larger;
+    }
+    channel.slot = slot;
+    this.#channels.push(channel);
+    this.#entries[slot * WAIT_ENTRY_WORDS] = channel.handle;
+    this.#entries[slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY] = 0;
+  }
+
+  #leave(channel: Channel): void {
+    const slot = channel.slot;
+    const last = this.#channels.pop();
+    channel.slot = -1;
+    if (last !== undefined && last !== channel) {
+      this.#channels[slot] = last;
+      last.slot = slot;
+      this.#entries.copyWithin(
+        slot * WAIT_ENTRY_WORDS,
+        this.#channels.length * WAIT_ENTRY_WORDS,
+        (this.#channels.length + 1) * WAIT_ENTRY_WORDS,
+      );
+    }
+    if (this.#phase !== "asleep") return;
+    this.#native.library.awake(channel.handle);
+    if (this.#channels.length === 0) this.#rest();
+  }
+
+  #allSpin(): boolean {
+    for (const channel of this.#channels) if (!channel.spins) return false;
+    return true;
+  }
+
+  #anySleepless(): boolean {
+    for (const channel of this.#channels) if (channel.transport.waiting === "spin") return true;
+    return false;
+  }
+
+  #streakIsLong(): boolean {
+    if ((this.#streak++ & 7) !== 0) return false;
+    return performance.now() - this.#streakStart > STREAK_MS;
+  }
+
+  #keepAlive(channel: Channel): void {
+    const on = (channel.wanted !== 0 || channel.awaitsEnd) && channel.keepsAlive;
+    channel.setRef(on);
+    if (on) this.#alive.add(channel);
+    else this.#alive.delete(channel);
+  }
+
+  #relax(): void {
+    for (const channel of this.#alive) this.#keepAlive(channel);
+  }
+}

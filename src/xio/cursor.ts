@@ -1,0 +1,165 @@
+/**
+ * The allocation-free form: cursors over transport memory, for programs that count nanoseconds.
+ *
+ *     const writer = handle.writer();                         const reader = handle.reader();
+ *     const at = writer.reserve(64);                          while (reader.next()) {
+ *     if (at >= 0) {                                            use(reader.bytes, reader.offset, reader.length);
+ *       writer.view.setUint32(at, 42, true);                  }
+ *       writer.commit(64);
+ *     }
+ *     writer.flush();
+ */
+import { FableError } from "../errors.ts";
+import { READABLE, WRITABLE } from "../native/generated.ts";
+import type { RecordReader } from "../transport/record-reader.ts";
+import type { RecordWriter } from "../transport/records.ts";
+import { blockUntil } from "./blocking.ts";
+import type { Connection } from "./connection.ts";
+import { type WaitLimits, waitUntil } from "./limits.ts";
+
+/** Walks received messages where they lie. From `handle.reader()`. */
+export class Reader {
+  readonly #connection: Connection;
+  readonly #records: RecordReader;
+  #view: DataView | undefined;
+  #viewed: Uint8Array | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#records = connection.inbox.reader;
+  }
+
+  /** The memory the current message lies in. May be another one for each message; never keep it. */
+  get bytes(): Uint8Array {
+    return this.#records.memory;
+  }
+
+  /** Where in {@link bytes} the current message begins: a multiple of 8. */
+  get offset(): number {
+    return this.#records.at;
+  }
+
+  /** Size of the current message in bytes. */
+  get length(): number {
+    return this.#records.length;
+  }
+
+  /** Number of the current message: 1 is the first that was sent in this direction. */
+  get message(): number {
+    return this.#records.sequence;
+  }
+
+  /** {@link bytes} as a DataView. */
+  get view(): DataView {
+    const memory = this.#records.memory;
+    if (this.#viewed !== memory) {
+      this.#viewed = memory;
+      this.#view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
+    }
+    return this.#view!;
+  }
+
+  /**
+   * Moves to the next message and gives the one before back to the writer. False if there is none now: then {@link wait}, or look at
+   * {@link ended}.
+   */
+  next(): boolean {
+    return this.#records.next() || this.#connection.inbox.advance();
+  }
+
+  /** True when nothing more will come. `handle.closed` says why. */
+  get ended(): boolean {
+    return this.#connection.inbox.ended;
+  }
+
+  /** Waits in the event loop until {@link next} has something: true, or false at the end. */
+  wait(limits: WaitLimits = {}): Promise<boolean> {
+    const { inbox } = this.#connection;
+    return waitUntil(() => inbox.peek() ? true : inbox.ended ? false : undefined, (listener) => inbox.watch(listener), limits, "a message");
+  }
+
+  /** Blocks this thread until {@link next} has something: true, or false at the end or after `timeoutMs`. For workers. */
+  waitSync(timeoutMs = -1): boolean {
+    const { inbox } = this.#connection;
+    return blockUntil(this.#connection, READABLE, () => inbox.peek() ? true : inbox.ended ? false : undefined, timeoutMs);
+  }
+}
+
+/** Lays messages out where they will be sent from. From `handle.writer()`. */
+export class Writer {
+  readonly #connection: Connection;
+  readonly #records: RecordWriter;
+  readonly #longest: number;
+  #view: DataView | undefined;
+
+  constructor(connection: Connection) {
+    this.#connection = connection;
+    this.#records = connection.channel.writer;
+    this.#longest = Math.min(this.#records.maxPayloadBytes, connection.outbox.maxMessageBytes);
+  }
+
+  /** The memory to write into, at the offset {@link reserve} gave. Empty once the channel is closed. */
+  get bytes(): Uint8Array {
+    return this.#records.bytes;
+  }
+
+  /** {@link bytes} as a DataView. */
+  get view(): DataView {
+    return this.#view ??= new DataView(this.#records.bytes.buffer);
+  }
+
+  /** The longest message this form can write: a quarter of the ring. */
+  get maxBytes(): number {
+    return this.#longest;
+  }
+
+  /**
+   * Room for a message of up to `size` bytes: its offset in {@link bytes} (a multiple of 8), or -1 if the ring is full. A second call
+   * before {@link commit} replaces the first.
+   * @throws FableError TOO_LARGE over {@link maxBytes}; CLOSED, PEER_CLOSED, PEER_DEAD or PEER_FAULT if nothing can be sent any more.
+   */
+  reserve(size: number): number {
+    if (!(size >= 0 && size <= this.#longest)) throw this.#tooLarge(size);
+    const { outbox } = this.#connection;
+    if (outbox.open) {
+      const at = this.#records.place(size);
+      if (at >= 0) return at;
+    }
+    outbox.assertAlive();
+    return -1;
+  }
+
+  /** Hands the first `size` bytes of the reservation over. They are sent at the end of the turn, or with {@link flush}. */
+  commit(size: number): void {
+    this.#connection.outbox.commitPlaced(size);
+  }
+
+  /** Makes everything committed visible to the reader now. */
+  flush(): void {
+    this.#records.flush();
+  }
+
+  /** Waits in the event loop until {@link reserve} may find room: true, or false if nothing can be sent any more. */
+  wait(limits: WaitLimits = {}): Promise<boolean> {
+    const { outbox } = this.#connection;
+    return waitUntil(
+      () => outbox.writable() ? true : outbox.over ? false : undefined,
+      (listener) => outbox.watch(listener),
+      limits,
+      "room",
+    );
+  }
+
+  /** Blocks this thread until {@link reserve} may find room: true, or false at the end or after `timeoutMs`. For workers. */
+  waitSync(timeoutMs = -1): boolean {
+    const { outbox } = this.#connection;
+    return blockUntil(this.#connection, WRITABLE, () => outbox.writable() ? true : outbox.over ? false : undefined, timeoutMs);
+  }
+
+  #tooLarge(size: number): FableError {
+    if (!(size >= 0)) return new FableError("BAD_ARGUMENT", `A message cannot have ${size} bytes.`);
+    return new FableError("TOO_LARGE", `A cursor writes messages of up to ${this.#longest} bytes in this ring, not ${size}.`, {
+      remedy: "Use send() or getWriteBuf(), which cut long messages into pieces, or a larger ring (ringBytes).",
+    });
+  }
+}

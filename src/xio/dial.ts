@@ -1,0 +1,58 @@
+/** The initiator's side of a connection by name. */
+import type { OfferedDescriptors } from "../naming/service.ts";
+import type { Channel } from "../transport/channel.ts";
+import { transportByName } from "../transport/registry.ts";
+import { completeHandle, makeHalf } from "./establish.ts";
+import type { Handle } from "./handle.ts";
+import { type ConnectOptions, DEFAULT_TIMEOUT_MS, resolveChannelOptions } from "./options.ts";
+import type { Session } from "./session.ts";
+
+/** Connects to `to`, speaking for the registered name `from`, or anonymously. */
+export async function dialName(session: Session, to: string, from: string | undefined, options: ConnectOptions): Promise<Handle> {
+  const { native, names } = session;
+  const settings = resolveChannelOptions(options);
+  let channel: Channel | undefined;
+  try {
+    const grant = await names.connect({
+      to,
+      trust: settings.trust,
+      ringBytes: settings.ringBytes,
+      maxMessageBytes: settings.maxMessageBytes,
+      timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      ...(from === undefined ? {} : { from }),
+      ...(options.transport === undefined ? {} : { transport: transportByName(options.transport).name }),
+      ...(options.wait === undefined ? {} : { wait: options.wait }),
+      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      prepare(transport, trust) {
+        // The half of an earlier attempt may have been seen by somebody: a new one is made, the old one closed.
+        channel?.close();
+        channel = makeHalf(native, "initiator", transportByName(transport), trust, settings);
+        return offered(channel);
+      },
+    });
+    if (channel === undefined) throw new Error("the name service granted a channel it had not asked for");
+    names.flowOpened(grant.flow, channel.made.controlFd);
+    channel.closeMade();
+    const unsubscribe = { dead: () => {} };
+    const handle = completeHandle(channel, { ...grant, doorbellFd: undefined, dataFd: undefined }, settings, {
+      peer: { name: grant.peerName, pid: grant.peerPid, uid: grant.peerUid },
+      flow: grant.flow,
+      released() {
+        unsubscribe.dead();
+        names.flowClosed(grant.flow);
+      },
+    });
+    const made = channel;
+    unsubscribe.dead = names.onPeerDead(grant.flow, () => made.peerDied());
+    return handle;
+  } catch (error) {
+    channel?.close();
+    throw error;
+  }
+}
+
+function offered(channel: Channel): OfferedDescriptors {
+  const { controlFd, ringFd, doorbellFd, dataFd } = channel.made;
+  if (doorbellFd === undefined) throw new Error("an initiator without a doorbell");
+  return { controlFd, doorbellFd, ...(ringFd === undefined ? {} : { ringFd }), ...(dataFd === undefined ? {} : { dataFd }) };
+}

@@ -1,0 +1,288 @@
+/**
+ * The reading half of a handle: the messages of a {@link RecordReader}, as private copies or lent in place, and those who wait for one.
+ */
+import { FableError } from "../errors.ts";
+import { EMPTY as EMPTY_STATUS, READABLE } from "../native/generated.ts";
+import type { Channel } from "../transport/channel.ts";
+import type { Hold } from "../transport/holds.ts";
+import { smallRecordsUntil, wholeMessageAhead } from "../transport/lookahead.ts";
+import type { RecordReader } from "../transport/record-reader.ts";
+import { HEADER_BYTES } from "../transport/records.ts";
+import { LentReadBuffer, type ReadBuffer } from "./buffer.ts";
+import type { Handle } from "./handle.ts";
+import { EMPTY, ENDED, ENOSPACE } from "./outcomes.ts";
+
+/** Copies of small messages share blocks of this size: what one retained message keeps alive, at most. */
+const SLAB_BYTES = 64 * 1024;
+/** Copied at once, and the longest record copied that way; longer messages get memory of their own. */
+const RUN_BYTES = 16 * 1024;
+const SMALL_RECORD_BYTES = 4 * 1024;
+
+export interface InboxOptions {
+  readonly checked: boolean;
+  /** Pieces the application may hold at once. */
+  readonly maxHeldBuffers: number;
+  /** The error of an end that was not a peer's good-bye, given its status; undefined for a good-bye. */
+  failure(status: number): FableError | undefined;
+  /** Everything was read and given back. */
+  drained(): void;
+}
+
+interface Waiting {
+  readonly resolve: (message: Uint8Array<ArrayBuffer> | undefined) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export class Inbox {
+  readonly epoch = 0;
+  readonly checked: boolean;
+  readonly reader: RecordReader;
+  readonly #channel: Channel;
+  readonly #options: InboxOptions;
+  #waiting: Waiting[] = [];
+  readonly #watchers = new Set<() => void>();
+  #closed = false;
+  /** The status that said there is nothing more to come. */
+  #endStatus = 0;
+  /** The stretch of the window copied ahead, and where it lies. */
+  #slab = new Uint8Array(0);
+  #slabUsed = 0;
+  #runWindow = -1;
+  #runEnd = 0;
+  #runDelta = 0;
+
+  constructor(channel: Channel, options: InboxOptions) {
+    this.#channel = channel;
+    this.reader = channel.reader;
+    this.#options = options;
+    this.checked = options.checked;
+  }
+
+  /** This end is closed: nothing can be read or released. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** The native status that ended it, 0 before. */
+  get endStatus(): number {
+    return this.#endStatus;
+  }
+
+  /** Nothing more will come: closed here, or ended by the peer and all read. */
+  get ended(): boolean {
+    return this.#closed || this.#endStatus < 0;
+  }
+
+  /** Why it ended, if not by a good-bye. */
+  get failure(): FableError | undefined {
+    return this.#closed ? undefined : this.#options.failure(this.#endStatus);
+  }
+
+  // ---- private copies ----
+
+  /** The next message as a private copy; undefined if there is none now. */
+  take(): Uint8Array<ArrayBuffer> | undefined {
+    if (this.#waiting.length !== 0) return undefined;
+    return this.advance() ? this.#copy() : undefined;
+  }
+
+  /** The next message, waiting for it; undefined at the end. Rejects if the end was not a good-bye. */
+  receive(signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    const message = this.take();
+    if (message !== undefined) return Promise.resolve(message);
+    if (this.ended) {
+      const { failure } = this;
+      return failure === undefined ? Promise.resolve(undefined) : Promise.reject(failure);
+    }
+    return new Promise((resolve, reject) => {
+      const waiting: Waiting = { resolve, reject };
+      this.#waiting.push(signal === undefined && timeoutMs === undefined ? waiting : this.#limited(waiting, signal, timeoutMs));
+      this.#channel.want(READABLE);
+    });
+  }
+
+  /** Moves to the next message; notices the end. */
+  advance(): boolean {
+    if (this.reader.next()) return true;
+    this.#noticeEnd();
+    return false;
+  }
+
+  /** True if a message is there, without taking it. */
+  peek(): boolean {
+    if (this.ended) return false;
+    if (this.reader.peek()) return true;
+    this.#noticeEnd();
+    return false;
+  }
+
+  // ---- lent in place ----
+
+  /** Up to `max` pieces of messages, in place. */
+  lend(handle: Handle, max: number): readonly ReadBuffer[] {
+    const { reader } = this;
+    if (reader.heldPieces >= this.#options.maxHeldBuffers) return ENOSPACE;
+    if (this.#waiting.length !== 0) return EMPTY;
+    // What was read before in another form is done with now; a hold must not delay it.
+    reader.release();
+    const lent: ReadBuffer[] = [];
+    while (lent.length < max && reader.heldPieces < this.#options.maxHeldBuffers) {
+      if (!reader.inWindow && reader.betweenMessages && (lent.length !== 0 || !reader.nextWindow())) break;
+      if (wholeMessageAhead(reader)) this.#lendPieces(handle, lent);
+      else if (!this.advance()) break;
+      else lent.push(this.#lendMessage(handle));
+    }
+    if (lent.length !== 0) return lent;
+    this.#noticeEnd();
+    if (this.ended) return ENDED;
+    // The writer keeps a quarter of the ring in one piece for a long record: with half of it held, it may be stuck.
+    return reader.heldBytes > reader.arena.length >>> 1 ? ENOSPACE : EMPTY;
+  }
+
+  release(hold: Hold | undefined): void {
+    if (hold === undefined || this.#closed) return;
+    this.reader.unhold(hold);
+    this.#tellDrained();
+  }
+
+  // ---- waiting and ending ----
+
+  /** Something may have arrived, or the channel may be over. */
+  ready(): void {
+    while (this.#waiting.length !== 0 && this.advance()) this.#waiting.shift()!.resolve(this.#copy());
+    if (this.ended) this.#endWaiting();
+    for (const listener of [...this.#watchers]) listener();
+    if ((this.#waiting.length !== 0 || this.#watchers.size !== 0) && !this.ended) this.#channel.want(READABLE);
+  }
+
+  /** Calls `listener` each time something may have arrived, until the function it answers is called. */
+  watch(listener: () => void): () => void {
+    this.#watchers.add(listener);
+    this.#channel.want(READABLE);
+    return () => {
+      this.#watchers.delete(listener);
+      this.#unwant();
+    };
+  }
+
+  /** This end closes: whoever waits learns that nothing will come. */
+  close(): void {
+    this.#closed = true;
+    this.reader.release();
+    this.#endWaiting();
+    for (const listener of [...this.#watchers]) listener();
+  }
+
+  // ---- inside ----
+
+  #copy(): Uint8Array<ArrayBuffer> {
+    const { reader } = this;
+    if (reader.assembled) return reader.takeAssembled();
+    const { at, length } = reader;
+    if (length > SMALL_RECORD_BYTES) {
+      const copy = reader.memory.slice(at, at + length);
+      if (!reader.inWindow) reader.release();
+      return copy;
+    }
+    if (this.#runWindow !== reader.windows || at >= this.#runEnd) this.#copyRun(at - HEADER_BYTES);
+    const from = at + this.#runDelta;
+    // At the window's end everything is copied: the writer can have it all back now.
+    if (!reader.inWindow) reader.release();
+    return this.#slab.subarray(from, from + length);
+  }
+
+  /** Copies the current message and the small ones behind it in one go. */
+  #copyRun(from: number): void {
+    const { reader } = this;
+    const end = smallRecordsUntil(reader, from, SMALL_RECORD_BYTES, RUN_BYTES);
+    if (this.#slab.length - this.#slabUsed < end - from) {
+      this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#slabUsed = 0;
+    }
+    this.#slab.set(reader.arena.subarray(from, end), this.#slabUsed);
+    this.#runDelta = this.#slabUsed - from;
+    this.#runEnd = end;
+    this.#runWindow = reader.windows;
+    this.#slabUsed += end - from;
+  }
+
+  #lendMessage(handle: Handle): ReadBuffer {
+    const { reader } = this;
+    if (!reader.assembled) return new LentReadBuffer(handle, this, reader, true, reader.hold());
+    const memory = reader.takeAssembled();
+    return new LentReadBuffer(handle, this, { memory, at: 0, length: memory.length, sequence: reader.sequence }, true, undefined);
+  }
+
+  #lendPieces(handle: Handle, into: ReadBuffer[]): void {
+    const { reader } = this;
+    while (reader.nextPiece()) {
+      into.push(new LentReadBuffer(handle, this, reader, reader.pieceIsLast, reader.hold()));
+      if (reader.pieceIsLast) return;
+    }
+  }
+
+  #noticeEnd(): void {
+    const { status } = this.reader;
+    if (status === EMPTY_STATUS || this.#endStatus < 0 || this.#closed) return;
+    this.#endStatus = status;
+    this.#tellDrained();
+  }
+
+  #tellDrained(): void {
+    if (this.#endStatus < 0 && this.reader.heldPieces === 0) this.#options.drained();
+  }
+
+  #unwant(): void {
+    if (this.#waiting.length === 0 && this.#watchers.size === 0) this.#channel.unwant(READABLE);
+  }
+
+  #endWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    const { failure } = this;
+    for (const each of waiting) {
+      if (failure === undefined) each.resolve(undefined);
+      else each.reject(failure);
+    }
+  }
+
+  /** A wait that a signal or a deadline can end. */
+  #limited(waiting: Waiting, signal: AbortSignal | undefined, timeoutMs: number | undefined): Waiting {
+    const leave = (error: FableError): void => {
+      const at = this.#waiting.indexOf(limited);
+      if (at < 0) return;
+      this.#waiting.splice(at, 1);
+      this.#unwant();
+      limited.reject(error);
+    };
+    const abort = (): void => leave(aborted(signal));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => leave(timedOut(timeoutMs)), timeoutMs);
+    const stop = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    const limited: Waiting = {
+      resolve(message) {
+        stop();
+        waiting.resolve(message);
+      },
+      reject(error) {
+        stop();
+        waiting.reject(error);
+      },
+    };
+    if (signal?.aborted) queueMicrotask(abort);
+    else signal?.addEventListener("abort", abort, { once: true });
+    return limited;
+  }
+}
+
+function aborted(signal: AbortSignal | undefined): FableError {
+  return new FableError("ABORTED", "Waiting for a message was aborted.", { cause: signal?.reason });
+}
+
+function timedOut(timeoutMs: number): FableError {
+  return new FableError("TIMEOUT", `No message came within ${timeoutMs} ms.`, {
+    remedy: "Allow more time, or look at why the peer is slow.",
+  });
+}

@@ -1,0 +1,250 @@
+/** `xpoll`: POSIX descriptors and FABLE handles in one set (paper §3.1, Table 2), in the event loop and blocking. */
+import { FableError } from "../errors.ts";
+import { Reactor, type Watch } from "../naming/reactor.ts";
+import {
+  DESCRIPTOR,
+  READABLE,
+  WAIT_ENTRY_HANDLE,
+  WAIT_ENTRY_READY,
+  WAIT_ENTRY_WANT,
+  WAIT_ENTRY_WORDS,
+  WRITABLE,
+} from "../native/generated.ts";
+import { loadNative } from "../native/load.ts";
+import type { Native } from "../native/native.ts";
+import { waiterOf } from "../transport/waiter.ts";
+import type { Connection } from "./connection.ts";
+import { CONNECTION, Handle } from "./handle.ts";
+import type { WaitLimits } from "./limits.ts";
+import { aborted } from "./limits.ts";
+
+/** What is waited for on one handle or descriptor. */
+export interface PollEntry {
+  /** A handle, or a POSIX file descriptor (which stays the caller's, and open until xpoll is done). */
+  readonly on: Handle | number;
+  /** Default "readable". */
+  readonly want?: "readable" | "writable" | "both";
+}
+
+/** What is ready on one of the entries. The end and errors count as ready for whatever was wanted, so that the next call shows them. */
+export interface Ready {
+  readonly on: Handle | number;
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+interface Polled {
+  readonly on: Handle | number;
+  readonly want: number;
+  /** What was found ready. */
+  ready: number;
+}
+
+/** Nothing is spun for sets with descriptors, whose state only the kernel knows. */
+const SPIN_NS = 50_000;
+const reactors = new WeakMap<Native, Reactor>();
+
+/**
+ * Waits until something of the set is ready, and answers which; an empty answer means that `timeoutMs` passed.
+ *
+ * @param entries handles and descriptors, alone (to read) or with what is wanted.
+ * @throws FableError ABORTED by the signal; BAD_ARGUMENT; SYSTEM for a descriptor that cannot be polled (a regular file).
+ *
+ * @example
+ * ```ts
+ * import { channelPair, xpoll } from "fable";
+ *
+ * const [left, right] = channelPair();
+ * left.send("hello");
+ * for (const { on } of await xpoll([right, 0], { timeoutMs: 1000 })) {
+ *   if (on === right) console.log(right.tryReceive());
+ * }
+ * ```
+ */
+export async function xpoll(entries: readonly (PollEntry | Handle | number)[], limits: WaitLimits = {}): Promise<readonly Ready[]> {
+  const { signal, timeoutMs } = limits;
+  if (signal?.aborted) throw aborted("a ready set", signal);
+  const polled = entries.map(parseEntry);
+  const set = new PollSet(polled);
+  try {
+    if (set.look()) return set.answer();
+    return await set.wait(timeoutMs, signal);
+  } finally {
+    set.stop();
+  }
+}
+
+/**
+ * {@link xpoll} that blocks the thread: for workers, and for programs without an event loop of their own.
+ *
+ * @param limits.timeoutMs default: waits for ever.
+ *
+ * @example
+ * ```ts
+ * import { channelPair, xpollSync } from "fable";
+ *
+ * const [left, right] = channelPair();
+ * left.send("hello");
+ * console.log(xpollSync([right], { timeoutMs: 100 }).length); // 1
+ * ```
+ */
+export function xpollSync(
+  entries: readonly (PollEntry | Handle | number)[],
+  limits: { readonly timeoutMs?: number } = {},
+): readonly Ready[] {
+  const polled = entries.map(parseEntry);
+  const native = nativeOf(polled);
+  const deadline = limits.timeoutMs === undefined ? Infinity : performance.now() + limits.timeoutMs;
+  const table = tableOf(polled);
+  for (;;) {
+    waiterOf(native).flush();
+    for (const { on } of polled) if (typeof on !== "number") on[CONNECTION].outbox.pump();
+    let ready = lookAtHandles(polled);
+    const left = Math.max(0, deadline - performance.now());
+    // With something ready, only the descriptors' state is still missing: one look, no sleep.
+    const timeoutMs = ready ? 0 : left === Infinity ? -1 : Math.ceil(left);
+    native.library.wait(table, polled.length, timeoutMs, SPIN_NS, -1);
+    for (const [index, entry] of polled.entries()) {
+      if (typeof entry.on === "number") entry.ready = table[index * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];
+    }
+    ready = lookAtHandles(polled) || polled.some((entry) => entry.ready !== 0);
+    if (ready || performance.now() >= deadline) return answerOf(polled);
+  }
+}
+
+/** One wait in the event loop. */
+class PollSet {
+  readonly #polled: readonly Polled[];
+  readonly #stops: (() => void)[] = [];
+  #wake: (() => void) | undefined;
+
+  constructor(polled: readonly Polled[]) {
+    this.#polled = polled;
+  }
+
+  look(): boolean {
+    const descriptors = this.#polled.filter((entry) => typeof entry.on === "number");
+    if (descriptors.length > 0) lookAtDescriptors(nativeOf(this.#polled), descriptors);
+    const handles = lookAtHandles(this.#polled);
+    return handles || descriptors.some((entry) => entry.ready !== 0);
+  }
+
+  answer(): readonly Ready[] {
+    return answerOf(this.#polled);
+  }
+
+  wait(timeoutMs: number | undefined, signal: AbortSignal | undefined): Promise<readonly Ready[]> {
+    return new Promise((resolve, reject) => {
+      this.#wake = () => {
+        if (lookAtHandles(this.#polled) || this.#polled.some((entry) => entry.ready !== 0)) resolve(this.answer());
+      };
+      if (timeoutMs !== undefined) {
+        const timer = setTimeout(() => resolve(this.answer()), timeoutMs);
+        this.#stops.push(() => clearTimeout(timer));
+      }
+      const abort = (): void => reject(aborted("a ready set", signal));
+      signal?.addEventListener("abort", abort, { once: true });
+      this.#stops.push(() => signal?.removeEventListener("abort", abort));
+      for (const entry of this.#polled) this.#watch(entry);
+    });
+  }
+
+  stop(): void {
+    for (const stop of this.#stops.splice(0)) stop();
+  }
+
+  #watch(entry: Polled): void {
+    const wake = (): void => this.#wake?.();
+    if (typeof entry.on === "number") return this.#watchDescriptor(entry, entry.on);
+    const { inbox, outbox } = entry.on[CONNECTION];
+    if (entry.want & READABLE) this.#stops.push(inbox.watch(wake));
+    if (entry.want & WRITABLE) this.#stops.push(outbox.watch(wake));
+  }
+
+  #watchDescriptor(entry: Polled, fd: number): void {
+    const reactor = reactorOf(nativeOf(this.#polled));
+    const watch: Watch = reactor.watch(fd, entry.want, (events) => {
+      entry.ready |= events & READABLE | events & WRITABLE;
+      if (entry.ready === 0) entry.ready = entry.want;
+      this.#wake?.();
+    });
+    const release = holdReactor(reactor);
+    this.#stops.push(() => {
+      watch.stop();
+      release();
+    });
+  }
+}
+
+function parseEntry(entry: PollEntry | Handle | number): Polled {
+  const { on, want = "readable" } = typeof entry === "number" || entry instanceof Handle ? { on: entry } : entry;
+  if (!(on instanceof Handle) && !(Number.isInteger(on) && on >= 0)) {
+    throw new FableError("BAD_ARGUMENT", `xpoll was given ${String(on)}, which is neither a handle nor a file descriptor.`);
+  }
+  return { on, want: (want === "writable" ? 0 : READABLE) | (want === "readable" ? 0 : WRITABLE), ready: 0 };
+}
+
+function lookAtHandles(polled: readonly Polled[]): boolean {
+  let any = false;
+  for (const entry of polled) {
+    if (typeof entry.on === "number") continue;
+    entry.ready = readiness(entry.on[CONNECTION], entry.want);
+    if (entry.ready !== 0) any = true;
+  }
+  return any;
+}
+
+function readiness({ inbox, outbox }: Connection, want: number): number {
+  const readable = (want & READABLE) !== 0 && (inbox.peek() || inbox.ended);
+  const writable = (want & WRITABLE) !== 0 && (outbox.over || outbox.writable());
+  return (readable ? READABLE : 0) | (writable ? WRITABLE : 0);
+}
+
+/** One look, through the native wait. */
+function lookAtDescriptors(native: Native, polled: readonly Polled[]): void {
+  const table = tableOf(polled);
+  native.library.poll(table, polled.length, 0, 0);
+  for (const [index, entry] of polled.entries()) entry.ready = table[index * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];
+}
+
+function tableOf(polled: readonly Polled[]): Uint32Array {
+  const table = new Uint32Array(polled.length * WAIT_ENTRY_WORDS);
+  for (const [index, { on, want }] of polled.entries()) {
+    const at = index * WAIT_ENTRY_WORDS;
+    table[at + WAIT_ENTRY_HANDLE] = typeof on === "number" ? on : on[CONNECTION].channel.handle;
+    table[at + WAIT_ENTRY_WANT] = typeof on === "number" ? (want | DESCRIPTOR) >>> 0 : want;
+  }
+  return table;
+}
+
+function answerOf(polled: readonly Polled[]): readonly Ready[] {
+  return polled
+    .filter((entry) => entry.ready !== 0)
+    .map(({ on, ready }) => ({ on, readable: (ready & READABLE) !== 0, writable: (ready & WRITABLE) !== 0 }));
+}
+
+/** The core that the set's handles belong to; the thread's, for a set of descriptors only. */
+function nativeOf(polled: readonly Polled[]): Native {
+  for (const { on } of polled) if (typeof on !== "number") return on[CONNECTION].channel.native;
+  return loadNative();
+}
+
+function reactorOf(native: Native): Reactor {
+  let reactor = reactors.get(native);
+  if (reactor === undefined) reactors.set(native, reactor = new Reactor(native));
+  return reactor;
+}
+
+const holders = new WeakMap<Reactor, number>();
+
+/** Waiting for a descriptor keeps the process alive. */
+function holdReactor(reactor: Reactor): () => void {
+  const before = holders.get(reactor) ?? 0;
+  holders.set(reactor, before + 1);
+  if (before === 0) reactor.setRef(true);
+  return () => {
+    const left = (holders.get(reactor) ?? 1) - 1;
+    holders.set(reactor, left);
+    if (left === 0) reactor.setRef(false);
+  };
+}
