@@ -94,8 +94,8 @@ function addCat(root: Command): void {
   command.option("--transport <name>", "by hand instead of the broker's choice", value((text) => parseWord(text, TRANSPORTS)));
   command.option("--trust <trust>", "how far to trust the peer", value((text) => parseWord(text, TRUSTS)));
   command.option("--ring <size>", "bytes of the ring this end writes: a power of two", value(parseRing));
-  command.option("--timeout <seconds>", "give up connecting after this long", value((text) => parseSeconds(text)), 10);
-  command.option("--wait", "wait for the name until --timeout instead of failing when nobody listens");
+  command.option("--timeout <seconds>", "wait at most so long for the name and a connection", value((text) => parseSeconds(text)), 10);
+  command.option("--no-wait", "fail at once if nobody listens at the name, instead of waiting until --timeout");
   command.option("--stats", "say on stderr what moved and how fast");
   examples(command, [
     "fable cat --listen xio://backup > archive.tar",
@@ -189,4 +189,5 @@ function usageError(error: CommanderError, args: readonly string[]): UsageError 
   return new UsageError(message, `see "fable ${name} --help"`);
 }
 
-if (import.meta.main) process.exitCode = await main(process.argv.slice(2));
+// Nothing may keep a finished command alive: not a read of a terminal, nor a broker's socket. All output is written by now.
+if (import.meta.main) process.exit(await main(process.argv.slice(2)));

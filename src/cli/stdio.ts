@@ -1,21 +1,24 @@
 /**
- * stdin and stdout of `fable cat`: read and written without ever blocking the event loop, straight from and into the memory of a channel. Pipes and
- * terminals are opened once more, because O_NONBLOCK set on the descriptors we were given would also hit whoever else uses them. Files never
- * block for long. What can be neither (a socket that a supervisor handed in) goes through the runtime's thread pool.
+ * stdin and stdout of `fable cat`: read and written without ever blocking the event loop, straight into and from the memory of a channel. Pipes
+ * and terminals are opened once more, because O_NONBLOCK set on the descriptors we were given would also hit whoever else uses them. Files never
+ * block for long. What is neither (a socket that a supervisor handed in) goes through the runtime's thread pool and private memory.
  */
-import { closeSync, constants, fstatSync, openSync, read as readAsync, type Stats, write as writeAsync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read as readThreaded, type Stats, write as writeThreaded } from "node:fs";
 import type { Native } from "../native/native.ts";
 import { statusError } from "../native/status.ts";
 import { READABLE, Reactor, type Watch, WRITABLE } from "../naming/reactor.ts";
 
-const EMPTY = -1;
+export const EMPTY = -1;
 const HUNG_UP = -18;
 /** A pipe that ran dry is looked at again for so long before waiting for the reactor costs two wake-ups. */
 const SPIN_MS = 0.05;
+const THREADED_BYTES = 64 * 1024;
 
 export interface Input {
-  /** Waits until there is something: how many bytes went into `target`; 0 at the end. */
-  read(target: Uint8Array): Promise<number>;
+  /** What is there now: how many bytes went into `target`, 0 at the end, EMPTY if nothing is there. */
+  read(target: Uint8Array): number;
+  /** Waits until `read` has something to say. */
+  ready(): Promise<void>;
   close(): void;
 }
 
@@ -25,6 +28,7 @@ export interface Output {
   close(): void;
 }
 
+/** The two ends of a `cat`, and the reactor that waits for them. */
 export class Stdio {
   readonly #native: Native;
   #reactor: Reactor | undefined;
@@ -34,38 +38,34 @@ export class Stdio {
   }
 
   input(fd = 0): Input {
-    const kind = kindOf(fd);
-    if (kind === "threaded") return threadedInput(fd);
-    const opened = kind === "reopened" ? reopen(fd, constants.O_RDONLY) : fd;
-    if (opened === undefined) return threadedInput(fd);
+    const opened = descriptorFor(fd, constants.O_RDONLY);
+    if (opened === undefined) return new ThreadedInput(fd);
+    const { library } = this.#native;
     const waiting = new Waiting(() => this.#reactorNow(), opened, READABLE);
     return {
-      read: async (target) => {
-        for (;;) {
-          const count = this.#spin(() => this.#native.library.read(opened, target, target.byteLength));
-          if (count >= 0) return count;
-          if (count === HUNG_UP) return 0;
-          if (count !== EMPTY) throw statusError(this.#native.library, count, "read stdin");
-          await waiting.ready();
-        }
+      read: (target) => {
+        const count = spin(() => library.read(opened, target, target.byteLength));
+        if (count >= 0 || count === EMPTY) return count;
+        if (count === HUNG_UP) return 0;
+        throw statusError(library, count, "read stdin");
       },
+      ready: () => waiting.ready(),
       close: () => waiting.close(opened === fd ? undefined : opened),
     };
   }
 
   output(fd = 1): Output {
-    const kind = kindOf(fd);
-    if (kind === "threaded") return threadedOutput(fd);
-    const opened = kind === "reopened" ? reopen(fd, constants.O_WRONLY) : fd;
+    const opened = descriptorFor(fd, constants.O_WRONLY);
     if (opened === undefined) return threadedOutput(fd);
+    const { library } = this.#native;
     const waiting = new Waiting(() => this.#reactorNow(), opened, WRITABLE);
     return {
       write: async (source) => {
         let rest = source;
         while (rest.byteLength > 0) {
-          const count = this.#spin(() => this.#native.library.write(opened, rest, rest.byteLength));
+          const count = spin(() => library.write(opened, rest, rest.byteLength));
           if (count === HUNG_UP) return false;
-          if (count < 0 && count !== EMPTY) throw statusError(this.#native.library, count, "write stdout");
+          if (count < 0 && count !== EMPTY) throw statusError(library, count, "write stdout");
           if (count > 0) rest = rest.subarray(count);
           else await waiting.ready();
         }
@@ -86,15 +86,14 @@ export class Stdio {
     }
     return this.#reactor;
   }
+}
 
-  #spin(attempt: () => number): number {
-    const first = attempt();
-    if (first !== EMPTY) return first;
-    const end = performance.now() + SPIN_MS;
-    let last: number = first;
-    while (last === EMPTY && performance.now() < end) last = attempt();
-    return last;
-  }
+function spin(attempt: () => number): number {
+  let last = attempt();
+  if (last !== EMPTY) return last;
+  const end = performance.now() + SPIN_MS;
+  while (last === EMPTY && performance.now() < end) last = attempt();
+  return last;
 }
 
 /** Readiness of one descriptor, asked for one at a time. */
@@ -126,21 +125,16 @@ class Waiting {
   }
 }
 
-type Kind = "direct" | "reopened" | "threaded";
-
-function kindOf(fd: number): Kind {
+/** A descriptor that never blocks for long; undefined if there is no way to have one. */
+function descriptorFor(fd: number, flags: number): number | undefined {
   let stats: Stats;
   try {
     stats = fstatSync(fd);
   } catch {
-    return "threaded"; // closed: the read says so in the system's words
+    return undefined; // closed: the threaded read says so in the system's words
   }
-  if (stats.isFile() || stats.isBlockDevice()) return "direct";
-  if (stats.isFIFO() || stats.isCharacterDevice()) return "reopened";
-  return "threaded";
-}
-
-function reopen(fd: number, flags: number): number | undefined {
+  if (stats.isFile() || stats.isBlockDevice()) return fd;
+  if (!stats.isFIFO() && !stats.isCharacterDevice()) return undefined;
   try {
     return openSync(`/proc/self/fd/${fd}`, flags | constants.O_NONBLOCK);
   } catch {
@@ -148,24 +142,47 @@ function reopen(fd: number, flags: number): number | undefined {
   }
 }
 
-function threadedInput(fd: number): Input {
-  return {
-    read: (target) =>
-      new Promise((resolve, reject) => {
-        readAsync(fd, target, 0, target.byteLength, null, (error, count) => error === null ? resolve(count) : reject(error));
-      }),
-    close() {},
-  };
+/** Reads ahead into memory of its own, because a thread must not write into a channel that may close meanwhile. */
+class ThreadedInput implements Input {
+  readonly #fd: number;
+  readonly #buffer = new Uint8Array(THREADED_BYTES);
+  #from = 0;
+  #to = 0;
+  #ended = false;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  read(target: Uint8Array): number {
+    const count = Math.min(target.byteLength, this.#to - this.#from);
+    if (count === 0) return this.#ended ? 0 : EMPTY;
+    target.set(this.#buffer.subarray(this.#from, this.#from + count));
+    this.#from += count;
+    return count;
+  }
+
+  async ready(): Promise<void> {
+    const count = await new Promise<number>((resolve, reject) => {
+      readThreaded(this.#fd, this.#buffer, 0, THREADED_BYTES, null, (error, read) => error === null ? resolve(read) : reject(error));
+    });
+    this.#from = 0;
+    this.#to = count;
+    this.#ended = count === 0;
+  }
+
+  close(): void {}
 }
 
 function threadedOutput(fd: number): Output {
   const once = (source: Uint8Array) =>
     new Promise<number>((resolve, reject) => {
-      writeAsync(fd, source, 0, source.byteLength, null, (error, count) => error === null ? resolve(count) : reject(error));
+      writeThreaded(fd, source, 0, source.byteLength, null, (error, count) => error === null ? resolve(count) : reject(error));
     });
   return {
     async write(source) {
-      let rest = source;
+      // A copy, for the same reason.
+      let rest = source.slice();
       while (rest.byteLength > 0) {
         try {
           rest = rest.subarray(await once(rest));
