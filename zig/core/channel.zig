@@ -7,6 +7,7 @@
 const control = @import("../layout/control.zig");
 const fault = @import("fault.zig");
 const bells = @import("bell.zig");
+const pace = @import("pace.zig");
 const transports = @import("transports.zig");
 const Writer = @import("record_writer.zig").Writer;
 const Joiner = @import("joiner.zig").Joiner;
@@ -102,6 +103,8 @@ pub fn Channel(comptime Sys: type) type {
         /// Spins that found nothing in a row, and how many waits go by before the next.
         spin_misses: u5 = 0,
         spin_pause: u32 = 0,
+        /// How often a spinning reader looks.
+        pacer: pace.Pacer = .{},
         /// Something came or went since the last wait.
         traffic: bool = true,
         /// Announced sleeps on the doorbell, and bytes that came on it.

@@ -45,7 +45,6 @@ pub const End = struct {
     channel: *Channel,
     spin_ns: u32,
     side: u1,
-    pacer: fable.core.pace.Pacer = .{},
 
     pub fn open(meeting: Meeting, side: u1, options: Options) End {
         check(fable_init(), "start the library");
@@ -122,9 +121,9 @@ pub const End = struct {
     /// Spins for the next message, with the core's own pacing. The cursor stays in registers.
     pub inline fn spinFor(end: *End, c: *ReadCursor) []const u8 {
         while (true) {
-            end.pacer.missed(fable.system);
+            end.channel.pacer.missed(fable.system);
             if (c.next()) |message| {
-                end.pacer.found(end.channel.transport.ring.writer.published);
+                end.channel.pacer.found(end.channel.transport.ring.writer.published);
                 return message;
             }
         }

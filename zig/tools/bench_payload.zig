@@ -12,6 +12,11 @@ pub inline fn fill(to: [*]u8, size: usize, sequence: u64) void {
     const words: [*]u64 = @ptrCast(@alignCast(to));
     const count = size / 8;
     var i: usize = 0;
+    // A program fills a small record field by field. (Wide stores that straddle two lines would need both lines at once.)
+    if (size <= 64) {
+        const fields: [*]volatile u64 = words;
+        while (i < count) : (i += 1) fields[i] = sequence;
+    }
     const wide: Vec = @splat(sequence);
     while (i + lanes <= count) : (i += lanes) {
         const target: *align(8) Vec = @ptrCast(words + i);
