@@ -67,6 +67,7 @@ export class Connection {
   #reason: ClosedReason | undefined;
   #closing: Promise<ClosedReason> | undefined;
   #writeClosed = false;
+  #rechecking = false;
   #lastFigures: Figures | undefined;
 
   constructor(settings: ConnectionSettings) {
@@ -142,9 +143,25 @@ export class Connection {
   #checkEnd(): void {
     if (this.#reason === undefined && !this.released) {
       const code = this.#endCode();
-      if (code !== undefined) this.#conclude(code);
+      // Both ends have said their last word, but the peer may still be reading: nothing wakes this end when it is done.
+      if (code === "ENDED" && !this.#allTaken()) this.#recheckSoon();
+      else if (code !== undefined) this.#conclude(code);
     }
     if (this.#reason !== undefined && this.inbox.ended && this.inbox.reader.heldPieces === 0) this.#release();
+  }
+
+  #allTaken(): boolean {
+    const { messagesSent, messagesDelivered } = this.channel.figures();
+    return messagesDelivered >= messagesSent;
+  }
+
+  #recheckSoon(): void {
+    if (this.#rechecking || !this.channel.keepsAlive) return;
+    this.#rechecking = true;
+    setTimeout(() => {
+      this.#rechecking = false;
+      if (!this.released) this.#checkEnd();
+    }, DRAIN_POLL_MS);
   }
 
   #endCode(): ClosedCode | undefined {
