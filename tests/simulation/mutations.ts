@@ -77,6 +77,13 @@ export const MUTATIONS: readonly Mutation[] = [
     ),
   },
   { name: "a new sleep reuses the old generation", failsOn: both, finds: stuck, change: edit("generation", () => ["set gen = 1"]) },
+  // as a look from elsewhere in the program would, while the event loop sleeps
+  {
+    name: "the announcement is taken back while asleep",
+    failsOn: both,
+    finds: stuck,
+    change: edit("sleep", (line) => ["store.release my.sleep = gen << 3", line]),
+  },
   { name: "released is not published before sleeping", failsOn: both, finds: stuck, change: edit("idle", () => ["goto rest"]) },
   {
     name: "the writer sleeps with a batch laid out and not published",
