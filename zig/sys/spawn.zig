@@ -200,19 +200,31 @@ fn contents(path: []const u8, out: []u8) []const u8 {
     return out[0..@intCast(@max(size, 0))];
 }
 
-/// Polls a file until it ends in "done\n": the program is nobody's child, there is nothing to wait for.
+/// The program is nobody's child, there is nothing to wait for but its output: until it is `size` bytes long.
+fn untilSize(path: []const u8, size: usize, out: []u8) ![]const u8 {
+    for (0..500) |_| {
+        const text = contents(path, out);
+        if (text.len >= size) return text;
+        nap();
+    }
+    return error.NeverWritten;
+}
+
 fn untilDone(path: []const u8, out: []u8) ![]const u8 {
-    var tries: u32 = 0;
-    while (tries < 500) : (tries += 1) {
+    for (0..500) |_| {
         const text = contents(path, out);
         if (std.mem.endsWith(u8, text, "done\n")) return text;
-        const pause: linux.timespec = .{ .sec = 0, .nsec = 10_000_000 };
-        _ = linux.nanosleep(&pause, null);
+        nap();
     }
     return error.NeverDone;
 }
 
-test "a program starts detached, with its environment, without our descriptors and signal mask" {
+fn nap() void {
+    const pause: linux.timespec = .{ .sec = 0, .nsec = 10_000_000 };
+    _ = linux.nanosleep(&pause, null);
+}
+
+test "a program starts detached, with its environment, without our descriptors" {
     var log_name: [64]u8 = undefined;
     const log = try std.fmt.bufPrint(&log_name, "/tmp/fable-spawn-{d}.log", .{linux.getpid()});
     var name: os.Path = undefined;
@@ -220,11 +232,7 @@ test "a program starts detached, with its environment, without our descriptors a
     const inherited = os.duplicate(0, 50); // close-on-exec or not, the program must not see it
     defer os.close(@intCast(inherited));
     _ = linux.fcntl(@intCast(inherited), linux.F.SETFD, 0);
-    var mask = linux.sigfillset();
-    var before: linux.sigset_t = undefined;
-    _ = linux.sigprocmask(linux.SIG.SETMASK, &mask, &before);
-    const pid = start("/bin/sh\x00-c\x00echo \"$1|$FABLE_X\"; ls /proc/$$/fd | tr '\\n' ' '; echo; grep SigBlk /proc/$$/status; cut -d' ' -f1,5,6 /proc/$$/stat; echo $PPID; echo done\x00sh\x00\x00", "FABLE_X=y z\x00", log);
-    _ = linux.sigprocmask(linux.SIG.SETMASK, &before, null);
+    const pid = start("/bin/sh\x00-c\x00echo \"$1|$FABLE_X\"; ls /proc/$$/fd | tr '\\n' ' '; echo; cut -d' ' -f1,5,6 /proc/$$/stat; echo $PPID; echo done\x00sh\x00\x00", "FABLE_X=y z\x00", log);
     try testing.expect(pid > 0);
     var text: [4096]u8 = undefined;
     var lines = std.mem.splitScalar(u8, try untilDone(log, &text), '\n');
@@ -232,12 +240,33 @@ test "a program starts detached, with its environment, without our descriptors a
     const fds = lines.next().?;
     try testing.expect(std.mem.startsWith(u8, fds, "0 1 2"));
     try testing.expect(std.mem.indexOf(u8, fds, "50") == null);
-    try testing.expectEqualStrings("SigBlk:\t0000000000000000", lines.next().?);
     var stat = std.mem.tokenizeScalar(u8, lines.next().?, ' ');
     try testing.expectEqual(pid, try std.fmt.parseInt(isize, stat.next().?, 10));
     const group = stat.next().?;
     try testing.expectEqualStrings(group, stat.next().?); // its own session, whose leader is the vanished intermediate child
     try testing.expect(try std.fmt.parseInt(i32, lines.next().?, 10) != linux.getpid());
+}
+
+test "signals that we block and ignore are neither in the program" {
+    var log_name: [64]u8 = undefined;
+    const log = try std.fmt.bufPrint(&log_name, "/tmp/fable-spawn-signals-{d}.log", .{linux.getpid()});
+    var name: os.Path = undefined;
+    defer _ = linux.unlinkat(linux.AT.FDCWD, name.set(log).?, 0);
+    var mask = linux.sigfillset();
+    var before: linux.sigset_t = undefined;
+    _ = linux.sigprocmask(linux.SIG.SETMASK, &mask, &before);
+    var ignore: linux.Sigaction = .{ .handler = .{ .handler = linux.SIG.IGN }, .mask = linux.sigemptyset(), .flags = 0 };
+    var action: linux.Sigaction = undefined;
+    _ = linux.sigaction(.USR2, &ignore, &action);
+    // Not through a shell: shells clean up themselves.
+    const pid = start("/bin/grep\x00-hE\x00^Sig(Blk|Ign)\x00/proc/self/status\x00", "", log);
+    _ = linux.sigaction(.USR2, &action, null);
+    _ = linux.sigprocmask(linux.SIG.SETMASK, &before, null);
+    try testing.expect(pid > 0);
+    var text: [4096]u8 = undefined;
+    const none = "0000000000000000\n";
+    const expected = "SigBlk:\t" ++ none ++ "SigIgn:\t" ++ none;
+    try testing.expectEqualStrings(expected, try untilSize(log, expected.len, &text));
 }
 
 test "why exec failed comes back, and no child is left" {
