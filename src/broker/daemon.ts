@@ -53,6 +53,7 @@ const ACCEPTS_PER_TURN = 64;
 const ACCEPT_PAUSE_MS = 100;
 const SERVER_LINK = { maxQueued: 512, maxIdleRings: 1000 };
 const EMPTY = -1;
+const SYSTEM = -13;
 
 /** Starts a broker in this process. Undefined if it is embedded and another one serves the socket already. */
 export async function startDaemon(native: Native, options: DaemonOptions = {}): Promise<Daemon | undefined> {
@@ -133,7 +134,7 @@ class RunningDaemon implements Daemon {
     const path = utf8(this.#place.socket);
     const status = this.#native.library.unlink_socket(path, path.byteLength);
     if (status >= 0) return true;
-    if (this.#native.library.errno() === 2 /* ENOENT */) return false;
+    if (status === SYSTEM && this.#native.library.errno() === 2 /* ENOENT */) return false;
     throw new FableError("BROKER_UNREACHABLE", `${this.#place.socket} exists and is no socket of this user`, {
       remedy: "remove it, or choose another path",
     });

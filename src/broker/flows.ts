@@ -37,8 +37,8 @@ export interface Flow {
   /** Both names, also while only one end has come back. */
   readonly names: readonly [string, string];
   readonly ends: [FlowEnd | undefined, FlowEnd | undefined];
-  /** What the ends' tickets say about the other end's control region. */
-  readonly expected: [string | undefined, string | undefined];
+  /** Device and inode of the initiator's control region. */
+  readonly region: string;
 }
 
 export interface Restoration {
@@ -50,10 +50,9 @@ export interface Restoration {
   readonly reason: string;
   readonly since: number;
   readonly ringBytes: number;
-  /** The region the ticket was made for, the one that was shown, and what the ticket says about the other end's. */
-  readonly own: string;
+  /** The initiator's control region, as the ticket says, and the region of this end's own that was shown. */
+  readonly region: string;
   readonly shown: string;
-  readonly peer: string;
 }
 
 /** What an end costs its user. */
@@ -98,9 +97,9 @@ export class Flows {
   }
 
   /** Both ends are there; their costs have been charged by the caller. */
-  open(flow: Omit<Flow, "expected" | "ends"> & { readonly ends: readonly [FlowEnd, FlowEnd] }): Flow {
+  open(flow: Omit<Flow, "region" | "ends"> & { readonly ends: readonly [FlowEnd, FlowEnd] }): Flow {
     const [initiator, acceptor] = flow.ends;
-    const whole: Flow = { ...flow, ends: [initiator, acceptor], expected: [acceptor.control, initiator.control] };
+    const whole: Flow = { ...flow, ends: [initiator, acceptor], region: initiator.control };
     this.#flows.set(flow.flow, whole);
     for (const end of flow.ends) this.#link(whole, end);
     return whole;
@@ -166,16 +165,16 @@ export class Flows {
 
   /** One end shows itself after a restart of the broker, or in a new session. Throws when it does not fit. */
   restore(client: Client, claim: Restoration): Flow {
-    if (claim.own !== undefined && claim.own !== claim.shown) {
+    if (claim.role === 0 && claim.region !== claim.shown) {
       throw misfit("the control region shown is not the one the ticket was made for");
     }
     const known = this.#flows.get(claim.flow);
     const end = known?.ends[claim.role];
     if (known !== undefined && end !== undefined) return this.#reattach(known, end, client, claim);
     this.assertUnused(claim.shown);
-    if (known !== undefined) this.#assertFits(known, claim);
+    if (known !== undefined && known.region !== claim.region) throw misfit("the tickets of its ends name different regions");
     this.#accounts.charge(client.uid, endCost(claim.ringBytes));
-    const flow: Flow = known ?? { ...pick(claim), ends: [undefined, undefined], expected: [undefined, undefined] };
+    const flow: Flow = known ?? { ...pick(claim), ends: [undefined, undefined] };
     this.#flows.set(flow.flow, flow);
     const fresh: FlowEnd = {
       client,
@@ -187,16 +186,8 @@ export class Flows {
       open: true,
     };
     flow.ends[claim.role] = fresh;
-    flow.expected[claim.role] = claim.peer;
     this.#link(flow, fresh);
     return flow;
-  }
-
-  /** The other end is there already: the tickets must agree about both regions. */
-  #assertFits(known: Flow, claim: Restoration): void {
-    const other = known.ends[1 - claim.role];
-    if (other !== undefined && other.control !== claim.peer) throw misfit("the ticket names another control region of the other end");
-    if (known.expected[1 - claim.role] !== claim.shown) throw misfit("the other end knows another control region");
   }
 
   #link(flow: Flow, end: FlowEnd): void {
@@ -241,9 +232,9 @@ export function isWhole(flow: Flow): flow is Flow & { readonly ends: [FlowEnd, F
   return flow.ends[0] !== undefined && flow.ends[1] !== undefined;
 }
 
-function pick(claim: Restoration): Omit<Flow, "ends" | "expected"> {
-  const { flow, names, transport, trust, reason, since } = claim;
-  return { flow, names, transport, trust, reason, since };
+function pick(claim: Restoration): Omit<Flow, "ends"> {
+  const { flow, names, transport, trust, reason, since, region } = claim;
+  return { flow, names, transport, trust, reason, since, region };
 }
 
 function misfit(why: string): FableError {

@@ -21,6 +21,8 @@ interface HeldHalf {
   readonly others: readonly number[];
   readonly ringBytes: number;
   readonly maxMessageBytes: number;
+  /** The initiator's, made while the listener thinks. */
+  readonly ticket?: string;
 }
 
 export interface IntroductionsOptions {
@@ -81,12 +83,12 @@ export class Introductions {
       throw error;
     }
     const fds = descriptors.takeAll();
-    const controls = [this.#halves.get(pending)?.control ?? -1, fds[0] ?? -1] as const;
+    const half = this.#halves.get(pending);
+    const controls = [half?.control ?? -1, fds[0] ?? -1] as const;
     this.#halves.delete(pending);
-    this.#grant(accepted.flow, pending, fds);
-    // Only now: nobody waits for figures and tickets.
+    this.#grant(accepted.flow, pending, fds, half?.ticket ?? "");
+    // Only now: nobody waits for figures.
     report.observe(accepted.flow, controls);
-    this.#certify(accepted.flow);
     for (const fd of [controls[0], ...fds]) if (fd >= 0) io.close(fd);
     this.carryOut(accepted.steps);
   }
@@ -115,7 +117,8 @@ export class Introductions {
     for (const fd of [half.control, ...half.others]) this.#options.io.close(fd);
   }
 
-  #offer({ pending, offer }: Extract<Step, { readonly step: "offer" }>): void {
+  #offer(step: Extract<Step, { readonly step: "offer" }>): void {
+    const { pending, offer } = step;
     const { io, lives, session } = this.#options;
     const { client, wish } = pending;
     const { owner, flow, transport, trust, reason } = offer;
@@ -136,7 +139,8 @@ export class Introductions {
       descriptors: [...halfRoles(transport, "initiator"), "pid"],
     }, [half.control, ...half.others, lives.descriptor(client.process)]);
     for (const fd of half.others) io.close(fd);
-    this.#halves.set(pending, { ...half, others: [] });
+    const ticket = this.#certify(step, listener);
+    this.#halves.set(pending, { ...half, others: [], ...(ticket === undefined ? {} : { ticket }) });
   }
 
   #checkAnswer(
@@ -151,7 +155,7 @@ export class Introductions {
     return { control, ringBytes: checkRing(io.region(descriptors.peek(1)), offer.trust, undefined).bytes };
   }
 
-  #grant(flow: Flow, pending: Pending, descriptors: readonly number[]): void {
+  #grant(flow: Flow, pending: Pending, descriptors: readonly number[], ticket: string): void {
     const { lives, session } = this.#options;
     const acceptor = flow.ends[1] as FlowEnd;
     const { transport, trust, reason } = flow;
@@ -162,31 +166,21 @@ export class Introductions {
       peer_name: acceptor.name,
       peer_pid: acceptor.client.pid,
       peer_uid: acceptor.client.uid,
+      ticket,
       descriptors: [...halfRoles(transport, "acceptor"), "pid"],
     }, [...descriptors, lives.descriptor(acceptor.client.process)]);
   }
 
-  /** What lets both ends come back to a later broker. */
-  #certify(flow: Flow): void {
-    const { flow: id, names, transport, trust, reason, since } = flow;
-    const [initiator, acceptor] = flow.ends as readonly [FlowEnd, FlowEnd];
-    for (const [role, end, other] of [[0, initiator, acceptor], [1, acceptor, initiator]] as const) {
-      const session = this.#options.session(end.client.session);
-      if (session === undefined) continue;
-      const facts = {
-        flow: id,
-        role,
-        names,
-        transport,
-        trust,
-        reason,
-        since,
-        ringBytes: end.ringBytes,
-        own: end.control,
-        peer: other.control,
-      };
-      session.sendQuietly({ type: "ticket", flow: id, ticket: this.#options.tickets.forFlow(session.process, facts) });
-    }
+  /** What lets both ends come back to a later broker. Made while the listener makes its half, so that nobody waits for it. */
+  #certify({ pending, offer }: Extract<Step, { readonly step: "offer" }>, listener: Session): string | undefined {
+    const { io, tickets, session } = this.#options;
+    const { flow, transport, trust, reason, owner } = offer;
+    const { ringBytes, control: region, from } = pending.wish;
+    const names = [from ?? anonymousName(pending.client.session), owner.name] as const;
+    const facts = { flow, names, transport, trust, reason, since: Math.round(io.now()), ringBytes, region };
+    listener.sendQuietly({ type: "ticket", flow, ticket: tickets.forFlow(listener.process, { ...facts, role: 1 }) });
+    const initiator = session(pending.client.session);
+    return initiator === undefined ? undefined : tickets.forFlow(initiator.process, { ...facts, role: 0 });
   }
 }
 

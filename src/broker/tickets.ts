@@ -33,9 +33,7 @@ const flowTicket = v.strictObject({
   w: text,
   c: whole,
   b: whole,
-  /** Own and the other end's control region. */
   o: text,
-  q: text,
 });
 
 export interface FlowTicket {
@@ -47,9 +45,8 @@ export interface FlowTicket {
   readonly reason: string;
   readonly since: number;
   readonly ringBytes: number;
-  /** Device and inode of this end's control region, and of the other end's. */
-  readonly own: string;
-  readonly peer: string;
+  /** Device and inode of the initiator's control region, in both ends' tickets. */
+  readonly region: string;
 }
 
 export class Tickets {
@@ -78,8 +75,7 @@ export class Tickets {
       w: flow.reason,
       c: flow.since,
       b: flow.ringBytes,
-      o: flow.own,
-      q: flow.peer,
+      o: flow.region,
     });
   }
 
@@ -93,8 +89,8 @@ export class Tickets {
   provenFlow(ticket: string, process: TicketProcess, flow: string): FlowTicket | undefined {
     const parsed = v.safeParse(flowTicket, this.#open(ticket));
     if (!parsed.success || !holds(parsed.output, process) || parsed.output.f !== flow) return undefined;
-    const { r, n, t, x, w, c, b, o, q } = parsed.output;
-    return { flow, role: r, names: n, transport: t, trust: x, reason: w, since: c, ringBytes: b, own: o, peer: q };
+    const { r, n, t, x, w, c, b, o } = parsed.output;
+    return { flow, role: r, names: n, transport: t, trust: x, reason: w, since: c, ringBytes: b, region: o };
   }
 
   #seal(facts: object): string {

@@ -47,7 +47,7 @@ interface Holding {
 }
 
 interface HeldFlow {
-  /** Comes after the channel, because nobody waits for it. */
+  /** Comes after the offer, because nobody waits for it. */
   ticket: string | undefined;
   /** A duplicate of the own control region's descriptor; -1 until the channel is open. */
   controlFd: number;
@@ -279,14 +279,17 @@ class BrokerClient implements BrokerService {
   }
 
   #granted(message: Responses["grant"], reply: Reply): Grant {
-    const grant = grantFrom(message, reply.descriptors, (fd) => this.#native.library.close(fd));
-    this.#flows.set(grant.flow, { ticket: undefined, controlFd: -1 });
-    return grant;
+    try {
+      return grantFrom(message, reply.descriptors, (fd) => this.#native.library.close(fd));
+    } catch (error) {
+      this.flowClosed(message.flow);
+      throw error;
+    }
   }
 
   /** A channel for somebody who no longer waits. */
   #lateGrant(reply: Reply): void {
-    if (reply.message.type === "grant") this.#mail.post({ type: "flow-closed", flow: reply.message.flow });
+    if (reply.message.type === "grant") this.flowClosed(reply.message.flow);
   }
 
   /** Tells a new broker what this program had with the last one. Before anything else, so that nobody gets in between. */
@@ -322,6 +325,7 @@ class BrokerClient implements BrokerService {
     }
     const { message } = decoded;
     if (message.type === "offer") return this.#offered(message, descriptors);
+    if (message.type === "grant") this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1 });
     if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
     for (const fd of descriptors) this.#native.library.close(fd);
     if (message.type === "peer-dead") this.#mourn(message.flow);

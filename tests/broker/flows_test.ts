@@ -28,8 +28,8 @@ function open(
 }
 
 function restoration(role: 0 | 1, more: Partial<Restoration> = {}): Restoration {
-  const [own, peer] = role === 0 ? ["1:1", "1:2"] as const : ["1:2", "1:1"] as const;
   const names = ["xio://x", "xio://y"] as const;
+  const shown = role === 0 ? "1:1" : "1:2";
   return {
     flow: "old222-1",
     role,
@@ -39,9 +39,8 @@ function restoration(role: 0 | 1, more: Partial<Restoration> = {}): Restoration 
     reason: "r",
     since: 5,
     ringBytes: 4096,
-    own,
-    shown: own,
-    peer,
+    region: "1:1",
+    shown,
     ...more,
   };
 }
@@ -137,8 +136,7 @@ describe("restoring", () => {
       const second = first === 0 ? 1 : 0;
       const { flows, accounts } = setUp();
       flows.restore(one, restoration(first));
-      assert.throws(() => flows.restore(two, restoration(second, { own: "1:66", shown: "1:66" })), { code: "REFUSED" });
-      assert.throws(() => flows.restore(two, restoration(second, { peer: "1:77" })), { code: "REFUSED" });
+      assert.throws(() => flows.restore(two, restoration(second, { region: "1:66", shown: "1:66" })), { code: "REFUSED" });
       assert.equal(accounts.usage(1000).channels, 1);
       assert.equal(isWhole(flows.restore(two, restoration(second))), true);
     }
@@ -148,7 +146,7 @@ describe("restoring", () => {
     const { flows } = setUp();
     flows.restore(a, restoration(0));
     assert.throws(() => flows.restore(b, restoration(0)), { code: "REFUSED" });
-    assert.throws(() => flows.restore(a, restoration(0, { own: "1:5", shown: "1:5" })), { code: "REFUSED" });
+    assert.throws(() => flows.restore(a, restoration(0, { region: "1:5", shown: "1:5" })), { code: "REFUSED" });
   });
 
   test("a region that serves a channel cannot be shown for another", () => {

@@ -15,8 +15,7 @@ const flow: FlowTicket = {
   reason: "mempipe, because… ✓",
   since: 1_700_000_000_000,
   ringBytes: 65_536,
-  own: "1:2",
-  peer: "1:3",
+  region: "1:2",
 };
 
 const others: readonly (readonly [string, TicketProcess])[] = [
@@ -47,7 +46,7 @@ describe("a name's ticket", () => {
 describe("a flow's ticket", () => {
   test("gives back what it was made of", () => {
     assert.deepEqual(tickets.provenFlow(tickets.forFlow(me, flow), me, flow.flow), flow);
-    const acceptor: FlowTicket = { ...flow, role: 1, own: flow.peer, peer: flow.own };
+    const acceptor: FlowTicket = { ...flow, role: 1 };
     assert.deepEqual(tickets.provenFlow(tickets.forFlow(me, acceptor), me, flow.flow), acceptor);
   });
   test("is of one flow", () => assert.equal(tickets.provenFlow(tickets.forFlow(me, flow), me, "abc123-8"), undefined));

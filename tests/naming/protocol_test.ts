@@ -81,7 +81,7 @@ const responses: readonly Response[] = [
     max_message_bytes: 100,
     descriptors: ["control", "ring", "doorbell", "pid"],
   },
-  { type: "grant", id: 1, ...half, descriptors: ["control", "ring", "pid"] },
+  { type: "grant", id: 1, ...half, ticket, descriptors: ["control", "ring", "pid"] },
   { type: "ticket", flow, ticket },
   { type: "peer-dead", flow },
   { type: "names", id: 1, entries: [{ name: "xio://a", pid: 1, uid: 0, listening: true, since: "x" }], after: "xio://a" },
