@@ -1,0 +1,252 @@
+/**
+ * `fable demo`: a private broker, one program in Bun and one in Deno that know each other by name only; a real file from one to the other, hashed on
+ * both sides, then a request/response load with every answer checked. Everything is real processes; everything is gone afterwards.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { withNameService } from "./open.ts";
+import { CommandFailed } from "./failure.ts";
+import { formatBytes, formatBytesPerSecond, formatCount, formatNanoseconds, formatRate } from "./format.ts";
+import type { Output } from "./output.ts";
+import { findRuntime, type FoundRuntime, programIn } from "./runtimes.ts";
+import type { TransportName } from "../transport/transport.ts";
+import { UsageError } from "./usage.ts";
+
+export interface DemoOptions {
+  readonly file?: string;
+  readonly requests: number;
+  readonly transport?: TransportName;
+}
+
+/** The least that is worth showing. */
+const FILE_BYTES = 100_000_000;
+const LIMIT_MS = 120_000;
+
+type Line = Readonly<Record<string, unknown>> & { readonly event: string };
+
+export async function demo(output: Output, options: DemoOptions): Promise<void> {
+  const [bun, deno] = chooseRuntimes();
+  const file = options.file ?? bigFile([bun, deno]);
+  const size = fileSize(file);
+  const folder = mkdtempSync(join(tmpdir(), "fable-demo-"));
+  const stage = new Stage(folder);
+  const onSignal = () => {
+    stage.end();
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(1);
+  };
+  process.on("SIGINT", onSignal);
+  process.on("SIGTERM", onSignal);
+  try {
+    await play(output, options, stage, { bun, deno, file, size, folder });
+  } finally {
+    process.off("SIGINT", onSignal);
+    process.off("SIGTERM", onSignal);
+    output.progress("");
+    await stage.ended();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+interface Cast {
+  readonly bun: FoundRuntime;
+  readonly deno: FoundRuntime;
+  readonly file: string;
+  readonly size: number;
+  readonly folder: string;
+}
+
+async function play(output: Output, options: DemoOptions, stage: Stage, cast: Cast): Promise<void> {
+  const { colours } = output;
+  const socket = join(cast.folder, "broker.sock");
+  const broker = stage.start("broker", cast.bun, ["broker", "--socket", socket, "--json"]);
+  await broker.line("listening");
+  output.line(`${colours.bold("broker")}    process ${broker.pid}, at a socket of its own`);
+  const shared = ["--requests", String(options.requests)];
+  const receiver = stage.start("receiver", cast.deno, ["demo-end", "receiver", "--file", join(cast.folder, "copy"), ...shared]);
+  const sender = stage.start("sender", cast.bun, ["demo-end", "sender", "--file", cast.file, ...shared, ...(options.transport === undefined ? [] : ["--transport", options.transport])]);
+  sender.onProgress = (line) => output.progress(progressText(line, cast.size, options.requests));
+  const connected = await sender.line("connected");
+  const [flow] = await withNameService(socket, (service) => service.flows());
+  output.line(`${colours.bold(cast.bun.name.padEnd(9))} process ${sender.pid} connected by name to xio://demo/receiver`);
+  output.line(`${colours.bold(cast.deno.name.padEnd(9))} process ${receiver.pid} listens there; over ${text(connected["transport"])}, ${text(connected["trust"])}${flow === undefined ? "" : `: ${flow.reason}`}`);
+
+  const moved = await sender.line("sent");
+  const seconds = number(moved["ns"]) / 1e9;
+  output.line(`${colours.bold("file")}      ${cast.file}: ${formatBytes(cast.size)} read, moved and written in ${formatNanoseconds(number(moved["ns"]))} (${formatBytesPerSecond(cast.size / seconds)}), ${formatCount(number(moved["messages"]))} messages`);
+  const [ours, theirs] = [text((await sender.line("hashed"))["sha256"]), text((await receiver.line("hashed"))["sha256"])];
+  output.line(`${colours.bold("sha-256")}   ${ours}  sent`);
+  output.line(`          ${theirs}  received ${ours === theirs ? colours.green("equal") : colours.red("DIFFERENT")}`);
+
+  const asked = await sender.line("asked");
+  const rate = number(asked["requests"]) / (number(asked["ns"]) / 1e9);
+  output.line(`${colours.bold("requests")}  ${formatCount(number(asked["requests"]))} of 64 B, one at a time, every answer checked: round trip p50 ${formatNanoseconds(number(asked["p50_ns"]))}, p99 ${formatNanoseconds(number(asked["p99_ns"]))}; ${formatRate(rate)}`);
+  const [there, back] = [await sender.line("done"), await receiver.line("done")];
+  const complete = there["sent"] === back["received"] && there["received"] === back["sent"];
+  output.line(`${colours.bold("counts")}    sent ${count(there["sent"])}, received ${count(back["received"])}; answered ${count(back["sent"])}, received ${count(there["received"])} ${complete ? colours.green("nothing lost") : colours.red("LOST")}`);
+  output.value(report(cast, { connected, moved, asked, there, back }, { ours, theirs, reason: flow?.reason ?? null }));
+  if (ours !== theirs) throw new CommandFailed("the file arrived changed: the hashes differ");
+  if (!complete) throw new CommandFailed("messages were lost: the counts of both ends differ");
+}
+
+function report(cast: Cast, lines: Readonly<Record<"connected" | "moved" | "asked" | "there" | "back", Line>>, facts: { readonly ours: string; readonly theirs: string; readonly reason: string | null }): unknown {
+  const { connected, moved, asked, there, back } = lines;
+  const seconds = number(moved["ns"]) / 1e9;
+  return {
+    sender: cast.bun.name,
+    receiver: cast.deno.name,
+    transport: connected["transport"],
+    trust: connected["trust"],
+    reason: facts.reason,
+    file: { path: cast.file, size_bytes: cast.size, messages: moved["messages"], took_ns: moved["ns"], bytes_per_s: Math.round(cast.size / seconds), sha256_sent: facts.ours, sha256_received: facts.theirs, equal: facts.ours === facts.theirs },
+    requests: { count: asked["requests"], size_bytes: 64, took_ns: asked["ns"], p50_ns: asked["p50_ns"], p99_ns: asked["p99_ns"], p999_ns: asked["p999_ns"] },
+    messages: { sent: there["sent"], received: back["received"], answered: back["sent"], answers_received: there["received"] },
+  };
+}
+
+/** Both runtimes; with only one on the machine, that one plays both parts. */
+function chooseRuntimes(): readonly [FoundRuntime, FoundRuntime] {
+  const bun = findRuntime("bun");
+  const deno = findRuntime("deno");
+  const [first, second] = [bun ?? deno, deno ?? bun];
+  if (first === undefined || second === undefined) throw new CommandFailed('no runtime was found; run "npm ci" in the checkout');
+  return [first, second];
+}
+
+/** A real file that every machine with this demo has: the executable of a runtime. */
+function bigFile(runtimes: readonly FoundRuntime[]): string {
+  const files = [...runtimes.map(({ executable }) => executable), process.execPath];
+  const sized = files.map((file) => ({ file, size: statSync(file).size })).sort((a, b) => b.size - a.size);
+  const [largest] = sized;
+  if (largest === undefined || largest.size < FILE_BYTES) throw new CommandFailed("no runtime's executable has 100 MB; name a file with --file");
+  return largest.file;
+}
+
+function fileSize(file: string): number {
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (stats === undefined) throw new UsageError(`there is no file ${file}`, 'see "fable demo --help"');
+  if (!stats.isFile()) throw new UsageError(`${file} is not a regular file`, 'see "fable demo --help"');
+  return stats.size;
+}
+
+function progressText(line: Line, size: number, requests: number): string {
+  if (typeof line["bytes"] === "number") return `file: ${Math.floor(100 * line["bytes"] / Math.max(1, size))} %`;
+  return `requests: ${Math.floor(100 * number(line["requests"]) / requests)} %`;
+}
+
+/** The demo's processes, and their ends. */
+class Stage {
+  readonly #folder: string;
+  readonly #actors: Actor[] = [];
+  readonly #deadline = Date.now() + LIMIT_MS;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  start(role: string, runtime: FoundRuntime, args: readonly string[]): Actor {
+    const [executable = "", ...rest] = programIn(runtime, args);
+    const environment = { ...process.env, FABLE_SOCKET: join(this.#folder, "broker.sock"), NO_COLOR: "1" };
+    const actor = new Actor(`${role} (${runtime.name})`, spawn(executable, rest, { env: environment, stdio: ["ignore", "pipe", "pipe"] }), this.#deadline);
+    this.#actors.push(actor);
+    return actor;
+  }
+
+  end(): void {
+    for (const actor of this.#actors) actor.kill("SIGTERM");
+  }
+
+  /** The broker last, so that the ends can say goodbye. */
+  async ended(): Promise<void> {
+    for (const actor of [...this.#actors].reverse()) {
+      actor.kill("SIGTERM");
+      await actor.gone();
+    }
+  }
+}
+
+/** One process, heard line by line. */
+class Actor {
+  onProgress: (line: Line) => void = () => {};
+  readonly #role: string;
+  readonly #child: ChildProcess;
+  readonly #deadline: number;
+  readonly #lines: Line[] = [];
+  #errors = "";
+  #partial = "";
+  #ended = false;
+  #wake: () => void = () => {};
+
+  constructor(role: string, child: ChildProcess, deadline: number) {
+    this.#role = role;
+    this.#child = child;
+    this.#deadline = deadline;
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#take(text));
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => void (this.#errors += text));
+    child.on("error", (error) => void (this.#errors += error.message));
+    child.on("close", () => {
+      this.#ended = true;
+      this.#wake();
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** The line that says `event`; an end or a silence instead is a failure with its cause. */
+  async line(event: string): Promise<Line> {
+    for (;;) {
+      const found = this.#lines.find((line) => line.event === event);
+      if (found !== undefined) return found;
+      if (this.#ended) throw new CommandFailed(`the ${this.#role} failed: ${this.#errors.trim() || "it ended without a word"}`);
+      const left = this.#deadline - Date.now();
+      if (left <= 0) throw new CommandFailed(`the ${this.#role} did not come to "${event}" within ${LIMIT_MS / 1000} s`);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      const timer = setTimeout(resolve, left);
+      await promise;
+      clearTimeout(timer);
+    }
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    if (!this.#ended) this.#child.kill(signal);
+  }
+
+  async gone(): Promise<void> {
+    const timer = setTimeout(() => this.kill("SIGKILL"), 3000);
+    while (!this.#ended) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#wake = resolve;
+      await promise;
+    }
+    clearTimeout(timer);
+  }
+
+  #take(text: string): void {
+    const parts = (this.#partial + text).split("\n");
+    this.#partial = parts.pop() ?? "";
+    for (const part of parts) {
+      const line = JSON.parse(part) as Line;
+      if (line.event === "progress") this.onProgress(line);
+      else this.#lines.push(line);
+    }
+    this.#wake();
+  }
+}
+
+function number(value: unknown): number {
+  return typeof value === "number" ? value : Number.NaN;
+}
+
+function text(value: unknown): string {
+  return typeof value === "string" ? value : "?";
+}
+
+function count(value: unknown): string {
+  return typeof value === "number" ? formatCount(value) : "?";
+}
