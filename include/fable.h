@@ -174,45 +174,47 @@ int32_t fable_wait(fable_wait_entry *entries, uint32_t count, int32_t timeout_ms
 
 /* ---- descriptors and processes (Linux calls the runtimes lack) ---- */
 int32_t fable_socketpair(uint32_t kind, int32_t out[2]);              /* kind 1 stream, 5 seqpacket; non-blocking */
-int32_t fable_listen(const uint8_t *path, uint32_t path_bytes, uint32_t mode, uint32_t backlog); /* seqpacket; -> fd. EADDRINUSE stays FABLE_SYSTEM */
+int32_t fable_listen(const uint8_t *path, uint32_t path_bytes, uint32_t mode, uint32_t backlog); /* seqpacket, its file with exactly `mode`; -> fd. TOO_LARGE: over 107 bytes. EADDRINUSE stays FABLE_SYSTEM */
 int32_t fable_accept(int32_t fd);                                     /* -> fd, EMPTY */
-int32_t fable_dial(const uint8_t *path, uint32_t path_bytes);         /* seqpacket connect -> fd */
-int32_t fable_frame_send(int32_t fd, const uint8_t *bytes, uint32_t size_bytes, const int32_t *fds, uint32_t fd_count); /* OK, ENOSPACE (again when writable), HUNG_UP; fds stay the caller's */
+int32_t fable_dial(const uint8_t *path, uint32_t path_bytes);         /* seqpacket connect -> fd, ENOSPACE (the listener's backlog is full), TOO_LARGE */
+int32_t fable_frame_send(int32_t fd, const uint8_t *bytes, uint32_t size_bytes, const int32_t *fds, uint32_t fd_count); /* 1 … 65536 bytes, at most 16 fds. OK, ENOSPACE (again when writable), HUNG_UP, TOO_LARGE; fds stay the caller's */
 int32_t fable_frame_receive(int32_t fd, uint8_t *out, uint32_t capacity_bytes, int32_t *fds, uint32_t fd_capacity, uint32_t *fd_count); /* size, EMPTY, HUNG_UP, TRUNCATED (descriptors closed); fds become the caller's */
 typedef struct fable_credentials { uint32_t pid, uid, gid; int32_t pid_fd; uint64_t start_time; } fable_credentials;
-int32_t fable_peer_credentials(int32_t fd, fable_credentials *out);   /* SO_PEERCRED, SO_PEERPIDFD (else pidfd_open, checked); start_time from /proc */
+int32_t fable_peer_credentials(int32_t fd, fable_credentials *out);   /* SO_PEERCRED, SO_PEERPIDFD (else pidfd_open, checked); start_time from /proc, 0 where it does not show; pid_fd becomes the caller's. HUNG_UP when the peer's process is gone */
 typedef struct fable_region_facts { uint64_t device, inode, size_bytes; uint32_t seals, is_memory; } fable_region_facts;
 int32_t fable_region_check(int32_t fd, fable_region_facts *out);
 int32_t fable_pid_open(uint32_t pid);                                 /* -> pidfd */
 int32_t fable_pid_dead(int32_t pid_fd);                               /* 1 dead, 0 alive */
 int32_t fable_close(int32_t fd);
 int32_t fable_dup(int32_t fd);
-int32_t fable_write(int32_t fd, const uint8_t *bytes, uint32_t size_bytes);      /* one write(2): count, EMPTY when it would block, HUNG_UP */
+int32_t fable_write(int32_t fd, const uint8_t *bytes, uint32_t size_bytes);      /* one write(2), never SIGPIPE: count, EMPTY when it would block, HUNG_UP */
 int32_t fable_read(int32_t fd, uint8_t *out, uint32_t capacity_bytes);           /* one read(2): count, 0 at the end, EMPTY */
 int32_t fable_lock(const uint8_t *path, uint32_t path_bytes);         /* O_CREAT|O_NOFOLLOW 0600 + flock(LOCK_EX|LOCK_NB): fd, or EMPTY when held by another */
 int32_t fable_unlink_socket(const uint8_t *path, uint32_t path_bytes);/* only if it is a socket of this uid */
-int32_t fable_folder(const uint8_t *path, uint32_t path_bytes);       /* mkdir -p with mode 0700 for the last; checks owner, mode, no symlink: OK, BAD_ARGUMENT, SYSTEM */
-int32_t fable_file_read(const uint8_t *path, uint32_t path_bytes, uint8_t *out, uint32_t capacity_bytes); /* whole small file: size */
-int32_t fable_file_create(const uint8_t *path, uint32_t path_bytes, const uint8_t *bytes, uint32_t size_bytes, uint32_t mode); /* O_EXCL, EEXIST stays FABLE_SYSTEM */
-int32_t fable_getenv(const uint8_t *name, uint32_t name_bytes, uint8_t *out, uint32_t capacity_bytes);    /* size, EMPTY when unset */
+int32_t fable_folder(const uint8_t *path, uint32_t path_bytes);       /* absolute; mkdir -p with mode 0700; checks the last's owner, mode (nobody else may write), no symlink: OK, BAD_ARGUMENT, SYSTEM */
+int32_t fable_file_read(const uint8_t *path, uint32_t path_bytes, uint8_t *out, uint32_t capacity_bytes); /* whole small file: size, TOO_LARGE */
+int32_t fable_file_create(const uint8_t *path, uint32_t path_bytes, const uint8_t *bytes, uint32_t size_bytes, uint32_t mode); /* appears whole, with exactly `mode`, or not at all; EEXIST stays FABLE_SYSTEM */
+int32_t fable_getenv(const uint8_t *name, uint32_t name_bytes, uint8_t *out, uint32_t capacity_bytes);    /* of the environment the process started with: size, EMPTY when unset, TOO_LARGE */
 int32_t fable_self(fable_credentials *out);                           /* pid, effective uid and gid, start time; pid_fd = -1 */
 int32_t fable_executable(uint8_t *out, uint32_t capacity_bytes);      /* path of the running program */
-/* starts a detached program (setsid, double fork, stdio to /dev/null or log_path): argv and environ as NUL-separated, NUL-terminated blocks */
+/* starts a detached program (setsid, double fork, stdio to /dev/null or, appended, log_path): its pid, or SYSTEM with exec's errno. argv and
+ * extra_env (NAME=value, before the inherited ones) as NUL-terminated strings one after another; argv[0] is an absolute path. No descriptor,
+ * signal mask or pinning of the caller is inherited. Blocks until the program runs. */
 int32_t fable_spawn(const uint8_t *argv, uint32_t argv_bytes, const uint8_t *extra_env, uint32_t extra_env_bytes, const uint8_t *log_path, uint32_t log_path_bytes);
 int32_t fable_random(uint8_t *out, uint32_t size_bytes);
 
 /* ---- the reactor: one native epoll thread per process; it never calls back. Readiness of watched descriptors is queued per loop ---- */
-int32_t fable_loop_new(int32_t *doorbell_fd);                         /* -> loop id; doorbell_fd: stream socket that gets a byte when tokens are queued (owned by the loop) */
-int32_t fable_loop_watch(uint32_t loop, int32_t fd, uint32_t token, uint32_t events); /* one shot: READABLE | WRITABLE; the descriptor stays the caller's */
-int32_t fable_loop_again(uint32_t loop, int32_t fd, uint32_t token, uint32_t events);  /* re-arms */
-int32_t fable_loop_forget(uint32_t loop, int32_t fd);                 /* before closing fd */
-int32_t fable_loop_take(uint32_t loop, uint32_t *out, uint32_t capacity); /* pairs (token, events: READABLE|WRITABLE|4 hang-up): how many pairs */
+int32_t fable_loop_new(int32_t *doorbell_fd);                         /* -> loop id, UNSUPPORTED without threads; doorbell_fd: stream socket that gets a byte when tokens are queued (owned by the loop) */
+int32_t fable_loop_watch(uint32_t loop, int32_t fd, uint32_t token, uint32_t events); /* one shot: READABLE | WRITABLE; replaces an earlier watch of fd by this loop; the descriptor stays the caller's */
+int32_t fable_loop_again(uint32_t loop, int32_t fd, uint32_t token, uint32_t events);  /* re-arms what was watched, BAD_ARGUMENT else */
+int32_t fable_loop_forget(uint32_t loop, int32_t fd);                 /* before closing fd: 1, or 0 if it was not watched; none of its tokens comes out any more */
+int32_t fable_loop_take(uint32_t loop, uint32_t *out, uint32_t capacity); /* pairs (token, events: READABLE|WRITABLE|4 hang-up), `capacity` of them: how many; if more are left the doorbell rings again */
 int32_t fable_loop_close(uint32_t loop);
 
 /* ---- machine ---- */
 int32_t fable_cpu(void);                                              /* CPU this thread runs on */
 int32_t fable_pin(int32_t cpu);                                       /* this thread; -1: every CPU it was allowed at load */
-int32_t fable_affinity(uint32_t *mask_words, uint32_t capacity_words);
+int32_t fable_affinity(uint32_t *mask_words, uint32_t capacity_words); /* a bit per CPU this thread may use: how many words are used, TOO_LARGE */
 int32_t fable_capability(uint32_t which);                             /* 1 works, 0 not here. which: see FABLE_CAPABILITY_* */
 #define FABLE_CAPABILITY_MEMBARRIER 1u
 #define FABLE_CAPABILITY_SEALS 2u
@@ -222,7 +224,7 @@ int32_t fable_capability(uint32_t which);                             /* 1 works
 #define FABLE_CAPABILITY_FUTEX_WAITV 6u
 #define FABLE_CAPABILITY_NOEXEC_SEAL 7u
 #define FABLE_CAPABILITY_POPULATE 8u
-int32_t fable_line_ns(uint32_t cpu_a, uint32_t cpu_b, uint32_t rounds, uint32_t *p50_ps); /* one cache line bounced between two threads: one-way p50 in picoseconds */
+int32_t fable_line_ns(uint32_t cpu_a, uint32_t cpu_b, uint32_t rounds, uint32_t *p50_ps); /* one cache line bounced between two threads: one-way p50 in picoseconds. TIMEOUT after 10 s without a result */
 
 #ifdef __cplusplus
 }
