@@ -7,6 +7,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Handle } from "../../src/xio/handle.ts";
 import { channelPair } from "../../src/xio/pair.ts";
+import { xpollSync } from "../../src/xio/poll.ts";
 
 const ASLEEP_MS = 60;
 const DEADLINE_MS = 5_000;
@@ -19,6 +20,7 @@ const MEANWHILE: Readonly<Record<string, (handle: Handle) => void>> = {
   nothing: () => {},
   "a half-close": (handle) => void handle.closeWrite(),
   "a blocking wait": (handle) => void handle.reader().waitSync(1),
+  "a blocking poll": (handle) => void xpollSync([handle], { timeoutMs: 1 }),
   sending: (handle) => void handle.send("unrelated"),
   statistics: (handle) => void handle.stats(),
 };
