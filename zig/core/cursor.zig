@@ -18,6 +18,8 @@ const control = @import("../layout/control.zig");
 const fault = @import("fault.zig");
 const Writer = @import("record_writer.zig").Writer;
 const Reader = @import("record_reader.zig").Reader;
+const bells = @import("bell.zig");
+const Bell = bells.Bell;
 const Header = record.Header;
 
 pub const WriteCursor = struct {
@@ -33,10 +35,14 @@ pub const WriteCursor = struct {
     messages: u64,
     bytes: u64,
     writer: *Writer,
+    bell: *Bell,
+    own: *control.Control,
 
     pub inline fn of(writer: *Writer) WriteCursor {
         var c: WriteCursor = undefined;
         c.writer = writer;
+        c.bell = writer.bell;
+        c.own = writer.bell.own;
         c.base = writer.base;
         c.mask = writer.mask;
         c.max_payload = writer.max_payload;
@@ -123,19 +129,23 @@ pub const WriteCursor = struct {
         c.published = c.position;
         c.held = 0;
         Writer.prefetch(c.base, c.mask, c.published);
-        const bell = c.writer.bell;
-        bell.own.messages_sent = c.messages;
-        bell.own.bytes_sent = c.bytes;
-        bell.own.published = c.published;
-        bell.notify(control.sleep_data);
+        c.own.messages_sent = c.messages;
+        c.own.bytes_sent = c.bytes;
+        c.own.published = c.published;
+        c.bell.notify(control.sleep_data);
     }
 
-    /// No space, and the reader is not to be waited for without it having everything: publishes and looks at its cursor again.
-    pub noinline fn press(c: *WriteCursor) void {
+    /// No space: publishes what there is, or the reader could not make any, and looks at its cursor again.
+    pub inline fn press(c: *WriteCursor) void {
         c.flush();
         c.settle();
-        _ = c.writer.refresh();
+        refreshOf(c.writer);
         c.load();
+    }
+
+    // A cursor handed to a function that is not inline lives in memory from then on, and all of the above is lost.
+    noinline fn refreshOf(writer: *Writer) void {
+        _ = writer.refresh();
     }
 };
 
@@ -243,8 +253,6 @@ pub const ReadCursor = struct {
 };
 
 // ---- tests: a writer and a reader in one thread, over plain memory ----
-
-const bells = @import("bell.zig");
 
 const Pair = struct {
     const ring_bytes = 4096;

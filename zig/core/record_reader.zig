@@ -177,6 +177,12 @@ pub const Reader = struct {
     }
 
     noinline fn nextSlow(r: *Reader) ?[]const u8 {
+        const first = r.load(r.offered);
+        if (first.kind == .pad and !r.copies and r.scanned <= r.offered and r.checker.check(first, r.ring_bytes - (@as(u32, @truncate(r.offered)) & r.mask)) == fault.none) {
+            // the end of a lap; scanning would run ahead to the line that is being written
+            r.offered +%= first.bytes();
+            return r.next();
+        }
         while (r.peek()) |h| {
             switch (h.kind) {
                 .pad, .marker => r.take(h),
