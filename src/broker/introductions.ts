@@ -57,6 +57,9 @@ export class Introductions {
     }
     const control = checkControl(io.region(descriptors.peek(0)));
     const ring = offered.transport === "unix" ? undefined : checkRing(io.region(descriptors.peek(1)), offered.trust, request.ring_bytes);
+    if (ring?.identity === control) {
+      throw new FableError("REFUSED", "ring and control region are the same memory", { remedy: "each region has its own" });
+    }
     const { id, to, from, transport, wait, timeout_ms } = request;
     const deadline = io.now() + timeout_ms;
     const wish = { id, to, from, transport, wait, offered, ringBytes: ring?.bytes ?? 0, control, deadline };
