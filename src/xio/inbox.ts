@@ -103,6 +103,7 @@ export class Inbox {
 
   /** Moves to the next message; notices the end. */
   advance(): boolean {
+    if (this.#closed) return false;
     if (this.reader.next()) return true;
     this.#noticeEnd();
     return false;

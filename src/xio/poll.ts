@@ -1,6 +1,5 @@
 /** `xpoll`: POSIX descriptors and FABLE handles in one set (paper §3.1, Table 2), in the event loop and blocking. */
 import { FableError } from "../errors.ts";
-import { Reactor, type Watch } from "../naming/reactor.ts";
 import {
   DESCRIPTOR,
   READABLE,
@@ -14,6 +13,7 @@ import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
 import { waiterOf } from "../transport/waiter.ts";
 import type { Connection } from "./connection.ts";
+import { watchDescriptor } from "./descriptors.ts";
 import { CONNECTION, Handle } from "./handle.ts";
 import type { WaitLimits } from "./limits.ts";
 import { aborted } from "./limits.ts";
@@ -42,7 +42,6 @@ interface Polled {
 
 /** Nothing is spun for sets with descriptors, whose state only the kernel knows. */
 const SPIN_NS = 50_000;
-const reactors = new WeakMap<Native, Reactor>();
 
 /**
  * Waits until something of the set is ready, and answers which; an empty answer means that `timeoutMs` passed.
@@ -104,6 +103,7 @@ export function xpollSync(
     // With something ready, only the descriptors' state is still missing: one look, no sleep.
     const timeoutMs = ready ? 0 : left === Infinity ? -1 : Math.ceil(left);
     native.library.wait(table, polled.length, timeoutMs, SPIN_NS, -1);
+    waiterOf(native).rung(); // waking took back what the event loop's waits had announced on these channels
     for (const [index, entry] of polled.entries()) {
       if (typeof entry.on === "number") entry.ready = table[index * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];
     }
@@ -162,17 +162,13 @@ class PollSet {
   }
 
   #watchDescriptor(entry: Polled, fd: number): void {
-    const reactor = reactorOf(nativeOf(this.#polled));
-    const watch: Watch = reactor.watch(fd, entry.want, (events) => {
-      entry.ready |= events & READABLE | events & WRITABLE;
+    const stop = watchDescriptor(nativeOf(this.#polled), fd, entry.want, (events) => {
+      entry.ready |= events & entry.want;
+      // A hang-up or an error: whatever was wanted will not wait any more.
       if (entry.ready === 0) entry.ready = entry.want;
       this.#wake?.();
     });
-    const release = holdReactor(reactor);
-    this.#stops.push(() => {
-      watch.stop();
-      release();
-    });
+    this.#stops.push(stop);
   }
 }
 
@@ -227,24 +223,4 @@ function answerOf(polled: readonly Polled[]): readonly Ready[] {
 function nativeOf(polled: readonly Polled[]): Native {
   for (const { on } of polled) if (typeof on !== "number") return on[CONNECTION].channel.native;
   return loadNative();
-}
-
-function reactorOf(native: Native): Reactor {
-  let reactor = reactors.get(native);
-  if (reactor === undefined) reactors.set(native, reactor = new Reactor(native));
-  return reactor;
-}
-
-const holders = new WeakMap<Reactor, number>();
-
-/** Waiting for a descriptor keeps the process alive. */
-function holdReactor(reactor: Reactor): () => void {
-  const before = holders.get(reactor) ?? 0;
-  holders.set(reactor, before + 1);
-  if (before === 0) reactor.setRef(true);
-  return () => {
-    const left = (holders.get(reactor) ?? 1) - 1;
-    holders.set(reactor, left);
-    if (left === 0) reactor.setRef(false);
-  };
 }

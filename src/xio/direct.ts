@@ -1,0 +1,144 @@
+/**
+ * Channels without a broker: two programs that both know the path of a Unix socket exchange their halves over it. For tests and benchmarks;
+ * programs find each other by name (context.ts). The socket is a packet socket, and closed once the channel stands.
+ */
+import { FableError } from "../errors.ts";
+import { EMPTY, HUNG_UP, READABLE } from "../native/generated.ts";
+import type { Native } from "../native/native.ts";
+import { check } from "../native/status.ts";
+import type { Channel, PeerDescriptors } from "../transport/channel.ts";
+import { transportByName } from "../transport/registry.ts";
+import type { TransportName, Trust } from "../transport/transport.ts";
+import type { Peer } from "./connection.ts";
+import { descriptorReady } from "./descriptors.ts";
+import { completeHandle, makeHalf } from "./establish.ts";
+import type { Handle } from "./handle.ts";
+import { type ChannelOptions, resolveChannelOptions } from "./options.ts";
+
+/** Options of {@link directConnect}: the initiator chooses how messages travel. */
+export interface DirectOptions extends ChannelOptions {
+  readonly transport?: TransportName;
+}
+
+/** Accepts direct channels at one path. */
+export interface DirectListener {
+  accept(): Promise<Handle>;
+  close(): void;
+}
+
+/** What the two ends tell each other beside their descriptors. */
+interface Greeting {
+  readonly transport: TransportName;
+  readonly trust: Trust;
+}
+
+const GREETING_BYTES = 256;
+const MAX_DESCRIPTORS = 4;
+const SOCKET_MODE = 0o600;
+
+/** Listens at a path that does not exist yet; the file stays for the caller to remove. */
+export function directListen(native: Native, path: string, options: ChannelOptions = {}): DirectListener {
+  const { library } = native;
+  const name = new TextEncoder().encode(path);
+  const fd = check(library, library.listen(name, name.length, SOCKET_MODE, 16), `listen at ${path}`);
+  return {
+    async accept() {
+      const socket = await retried(native, fd, () => library.accept(fd), `accept at ${path}`);
+      try {
+        return await answer(native, socket, options);
+      } finally {
+        library.close(socket);
+      }
+    },
+    close: () => void library.close(fd),
+  };
+}
+
+/** Connects to a path at which {@link directListen} listens. */
+export async function directConnect(native: Native, path: string, options: DirectOptions = {}): Promise<Handle> {
+  const { library } = native;
+  const name = new TextEncoder().encode(path);
+  const socket = check(library, library.dial(name, name.length), `connect to ${path}`);
+  try {
+    return await offer(native, socket, options);
+  } finally {
+    library.close(socket);
+  }
+}
+
+async function offer(native: Native, socket: number, options: DirectOptions): Promise<Handle> {
+  const settings = resolveChannelOptions(options);
+  const transport = transportByName(options.transport ?? "mempipe");
+  const channel = makeHalf(native, "initiator", transport, settings.trust, settings);
+  try {
+    const { controlFd, ringFd, doorbellFd, dataFd } = channel.made;
+    send(native, socket, { transport: transport.name, trust: settings.trust }, [controlFd, doorbellFd, ringFd ?? dataFd]);
+    const { greeting, descriptors } = await receive(native, socket);
+    const [theirs, ring] = descriptors;
+    const half = { trust: greeting.trust, controlFd: theirs, ringFd: ring, doorbellFd: undefined, dataFd: undefined };
+    return complete(native, socket, channel, half, options);
+  } catch (error) {
+    channel.close();
+    throw error;
+  }
+}
+
+async function answer(native: Native, socket: number, options: ChannelOptions): Promise<Handle> {
+  const { greeting, descriptors } = await receive(native, socket);
+  const settings = resolveChannelOptions(options);
+  const transport = transportByName(greeting.transport);
+  const trust = settings.trust === "untrusted" ? settings.trust : greeting.trust;
+  const channel = makeHalf(native, "acceptor", transport, trust, settings);
+  const [controlFd, doorbellFd, third] = descriptors;
+  const { ringFd, dataFd } = transport.sharedMemory ? { ringFd: third, dataFd: undefined } : { ringFd: undefined, dataFd: third };
+  const handle = complete(native, socket, channel, { trust, controlFd, doorbellFd, ringFd, dataFd }, options);
+  send(native, socket, { transport: transport.name, trust }, [channel.made.controlFd, channel.made.ringFd]);
+  channel.closeMade();
+  return handle;
+}
+
+function complete(native: Native, socket: number, channel: Channel, half: Omit<PeerDescriptors, "pidFd">, options: ChannelOptions): Handle {
+  const { peer, pidFd } = peerOf(native, socket);
+  const handle = completeHandle(channel, { ...half, pidFd }, resolveChannelOptions(options), { peer, flow: "" });
+  if (half.doorbellFd === undefined) channel.closeMade();
+  return handle;
+}
+
+/** Words of fable_credentials: pid uid gid pid_fd start_time. */
+function peerOf(native: Native, socket: number): { readonly peer: Peer; readonly pidFd: number } {
+  const words = new Uint32Array(6);
+  check(native.library, native.library.peer_credentials(socket, words), "learn who the peer is");
+  const [pid, uid, , pidFd] = words;
+  return { peer: { name: `xio://anonymous/${pid}`, pid, uid }, pidFd: pidFd | 0 };
+}
+
+function send(native: Native, socket: number, greeting: Greeting, descriptors: readonly (number | undefined)[]): void {
+  const bytes = new TextEncoder().encode(JSON.stringify(greeting));
+  const fds = Int32Array.from(descriptors.filter((fd) => fd !== undefined));
+  check(native.library, native.library.frame_send(socket, bytes, bytes.length, fds, fds.length), "send half of a channel");
+}
+
+async function receive(native: Native, socket: number): Promise<{ readonly greeting: Greeting; readonly descriptors: readonly number[] }> {
+  const { library } = native;
+  const bytes = new Uint8Array(GREETING_BYTES);
+  const fds = new Int32Array(MAX_DESCRIPTORS);
+  const count = new Uint32Array(1);
+  const size = await retried(
+    native,
+    socket,
+    () => library.frame_receive(socket, bytes, bytes.length, fds, fds.length, count),
+    "receive half of a channel",
+  );
+  const greeting = JSON.parse(new TextDecoder().decode(bytes.subarray(0, size))) as Greeting;
+  return { greeting, descriptors: [...fds.subarray(0, count[0])] };
+}
+
+/** Repeats a call that answers EMPTY each time its descriptor becomes readable. */
+async function retried(native: Native, fd: number, call: () => number, what: string): Promise<number> {
+  for (;;) {
+    const status = call();
+    if (status === HUNG_UP) throw new FableError("PEER_CLOSED", `Could not ${what}: the other side is gone.`);
+    if (status !== EMPTY) return check(native.library, status, what);
+    await descriptorReady(native, fd, READABLE);
+  }
+}
