@@ -214,6 +214,14 @@ pub const ReadCursor = struct {
     inline fn other(c: *ReadCursor, word: u64) ?[]const u8 {
         const h: Header = @bitCast(word);
         const r = c.reader;
+        if (!h.published()) {
+            if (r.consumed != c.released) {
+                c.settle();
+                idleOf(r);
+                c.load();
+            }
+            return null;
+        }
         const offset = @as(u32, @truncate(c.position)) & c.mask;
         const rest = c.mask + 1 - offset;
         if (h.kind != .message or r.copies or r.scanned > c.position or r.checker.check(h, rest) != fault.none) {
@@ -231,6 +239,10 @@ pub const ReadCursor = struct {
         c.messages +%= 1;
         c.bytes +%= h.size;
         return (c.base + offset + record.header_bytes)[0..h.size];
+    }
+
+    noinline fn idleOf(reader: *Reader) void {
+        reader.idle();
     }
 
     noinline fn nextOf(reader: *Reader) ?[]const u8 {
