@@ -29,6 +29,8 @@ export interface BrokerIo {
   now(): number;
   close(fd: number): void;
   region(fd: number): RegionFacts | undefined;
+  /** True for a Unix stream socket. */
+  isStream(fd: number): boolean;
   /** A read-only mapping of a control region, for figures; -1 if that fails. The descriptor stays the caller's. */
   observe(controlFd: number): number;
   figures(observer: number): Figures;

@@ -21,6 +21,7 @@ export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
     now: () => performance.timeOrigin + performance.now(),
     close: (fd) => void library.close(fd),
     region: (fd) => regionFacts(library, fd),
+    isStream: (fd) => library.stream_check(fd) === 1,
     observe: (controlFd) => Math.max(-1, library.control_map(controlFd)),
     figures: (observer) => figures(library, observer),
     unobserve: (observer) => void library.control_unmap(observer),

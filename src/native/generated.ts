@@ -165,6 +165,7 @@ export const signatures = {
   accept: { parameters: ["i32"], result: "i32" },
   frame_send: { parameters: ["i32", "buffer", "u32", "buffer", "u32"], result: "i32" },
   frame_receive: { parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer"], result: "i32" },
+  stream_check: { parameters: ["i32"], result: "i32" },
   peer_credentials: { parameters: ["i32", "buffer"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   dup: { parameters: ["i32"], result: "i32" },

@@ -44,6 +44,7 @@ export interface Library {
   frame_receive(fd: number, out: Uint8Array, capacityBytes: number, fds: Int32Array, fdCapacity: number, fdCount: Uint32Array): number;
   peer_credentials(fd: number, out: Uint32Array): number;
   region_check(fd: number, out: Uint32Array): number;
+  stream_check(fd: number): number;
   pid_open(pid: number): number;
   pid_dead(pidFd: number): number;
   close(fd: number): number;

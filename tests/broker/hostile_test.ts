@@ -211,6 +211,8 @@ for (const runtime of RUNTIMES) {
           [connect(4, { descriptors: ["ring", "control", "doorbell"] }), [ringFd, controlFd, doorbellFd], "PROTOCOL", /expected/],
           [connect(5), [file, ringFd, doorbellFd], "REFUSED", /control region is no memfd/],
           [connect(6), [controlFd, file, doorbellFd], "REFUSED", /ring is no memfd/],
+          [connect(14), [controlFd, ringFd, file], "REFUSED", /no Unix stream socket/],
+          [connect(15), [controlFd, ringFd, client.fd], "REFUSED", /no Unix stream socket/],
           [connect(7), [ringFd, ringFd, doorbellFd], "REFUSED", /control region has 65536 bytes/],
           [connect(8), [controlFd, smallRing, doorbellFd], "REFUSED", /ring has 4096 bytes instead of 65536/],
           [connect(9, { ring_bytes: 4096 }), [controlFd, controlFd, doorbellFd], "REFUSED", /same memory/],

@@ -80,6 +80,12 @@ pub const Credentials = extern struct {
     }
 };
 
+/// For descriptors that somebody else passed: 1 when it is a Unix stream socket, 0 when it is anything else.
+pub export fn fable_stream_check(fd: i32) callconv(.c) i32 {
+    if (fd < 0) return status.BAD_ARGUMENT;
+    return @intFromBool(frames.isStream(fd));
+}
+
 /// start_time is 0 where /proc does not show the process (another pid namespace, hidepid).
 pub export fn fable_peer_credentials(fd: i32, out: ?*anyopaque) callconv(.c) i32 {
     const credentials = check.one(Credentials, out) orelse return status.BAD_ARGUMENT;

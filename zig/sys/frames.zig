@@ -206,6 +206,20 @@ pub fn peerPidfd(fd: i32) isize {
     return if (rc < 0) rc else pid_fd;
 }
 
+/// True for a Unix stream socket that is connected, or was: what a doorbell or a data path may be. Everything else could block or confuse
+/// whoever watches it.
+pub fn isStream(fd: i32) bool {
+    return option(fd, linux.SO.DOMAIN) == linux.AF.UNIX and option(fd, linux.SO.TYPE) == linux.SOCK.STREAM and option(fd, linux.SO.ACCEPTCONN) == 0;
+}
+
+/// A number of the socket layer, or minus errno.
+fn option(fd: i32, name: u32) isize {
+    var value: i32 = 0;
+    var len: linux.socklen_t = @sizeOf(i32);
+    const rc = result(linux.getsockopt(fd, linux.SOL.SOCKET, name, @ptrCast(&value), &len));
+    return if (rc < 0) rc else value;
+}
+
 /// True when the other side is gone.
 pub fn hungUp(fd: i32) bool {
     var one = [1]linux.pollfd{.{ .fd = fd, .events = 0, .revents = 0 }};
