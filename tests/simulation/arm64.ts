@@ -53,9 +53,14 @@ export class Arm64 extends Machine {
     this.state = state;
     this.emit = emit;
     for (const t of [0, 1]) {
-      this.files[0]!.set(this.registers(state, t));
+      this.copyRegisters(state, t, this.files[0]!);
       this.look(t, 0, state[this.threadAt[t]!]!, { known: -1, undecided: false, unknown: [], cells: [], values: [] }, 0);
     }
+  }
+
+  private copyRegisters(state: Uint8Array, t: number, to: Uint8Array): void {
+    const at = this.registersAt(t);
+    for (let i = this.registers[t]!.length - 1; i >= 0; i--) to[i] = state[at + i]!;
   }
 
   /** Walks the window from slot `slot`, finishing what may be finished. `file` is the register file in use; a fork takes the next. */
@@ -194,7 +199,7 @@ export class Arm64 extends Machine {
 
   /** Retires finished instructions from the front, then drops the state if a branch in the window was guessed wrong. */
   protected normalise(t: number): boolean {
-    const s = this.next, at = this.threadAt[t]!, window = this.pendingAt(t), registers = this.registers(s, t);
+    const s = this.next, at = this.threadAt[t]!, window = this.pendingAt(t), registers = this.registers[t]!;
     const instructions = this.program(t).instructions, had = s[at + 1]!;
     let from = 0;
     for (;;) {
@@ -227,7 +232,7 @@ export class Arm64 extends Machine {
   private guessesHold(t: number): boolean {
     const s = this.next, window = this.pendingAt(t), count = s[this.threadAt[t]! + 1]!, instructions = this.program(t).instructions;
     const registers = this.guessed;
-    registers.set(this.registers(s, t));
+    this.copyRegisters(s, t, registers);
     let known = -1;
     for (let slot = 0; slot + 1 < count; slot++) {
       const entry = s[window + 2 * slot]!, pc = entry & ~DONE, instruction = instructions[pc]!;

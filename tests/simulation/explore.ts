@@ -57,7 +57,8 @@ class States {
   }
 
   read(index: number, into: Uint8Array): void {
-    into.set(this.bytes.subarray(index * this.words * 4, (index + 1) * this.words * 4));
+    const from = index * this.words * 4;
+    for (let i = 0; i < into.length; i++) into[i] = this.bytes[from + i]!;
   }
 
   private equals(index: number): boolean {

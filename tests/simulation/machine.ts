@@ -52,6 +52,8 @@ export abstract class Machine {
   protected broken = "";
   protected readonly kernel: number;
   protected readonly threadAt: readonly [number, number];
+  /** The registers of each end in `next`: one view each, because making a view costs more than most steps. */
+  protected readonly registers: readonly [Uint8Array, Uint8Array];
   private readonly cells: Uint8Array;
   private readonly unread: readonly boolean[];
   /** For each end's generations: state offsets that hold sleep words, and the offset of the counter. */
@@ -68,6 +70,11 @@ export abstract class Machine {
     const used = second + 2 + scenario.programs[1].registers.length + 2 * pendingMax;
     this.stateBytes = Math.ceil(used / 4) * 4;
     this.next = new Uint8Array(this.stateBytes);
+    const view = (t: number): Uint8Array => {
+      const at = this.registersAt(t);
+      return this.next.subarray(at, at + scenario.programs[t]!.registers.length);
+    };
+    this.registers = [view(0), view(1)];
     const all = [...scenario.programs[0].instructions, ...scenario.programs[1].instructions];
     this.unread = scenario.map.words.map((_, word) =>
       !all.some((i) => (i.kind === op.LOAD || i.kind === op.WAIT) && i.place!.base === word)
@@ -150,11 +157,6 @@ export abstract class Machine {
 
   protected pendingAt(t: number): number {
     return this.threadAt[t]! + 2 + this.program(t).registers.length;
-  }
-
-  protected registers(state: Uint8Array, t: number): Uint8Array {
-    const at = this.registersAt(t);
-    return state.subarray(at, at + this.program(t).registers.length);
   }
 
   protected address(place: Place, registers: Uint8Array): number {

@@ -60,7 +60,7 @@ export class X86 extends Machine {
 
   private execute(t: number): boolean {
     const s = this.next, at = this.threadAt[t]!, pc = s[at]!, stores = s[at + 1]!;
-    const instruction = this.program(t).instructions[pc]!, registers = this.registers(s, t);
+    const instruction = this.program(t).instructions[pc]!, registers = this.registers[t]!;
     switch (instruction.kind) {
       case op.STORE:
         this.buffer(t, instruction, registers);
@@ -119,7 +119,7 @@ export class X86 extends Machine {
   }
 
   protected normalise(t: number): boolean {
-    const s = this.next, at = this.threadAt[t]!, registers = this.registers(s, t);
+    const s = this.next, at = this.threadAt[t]!, registers = this.registers[t]!;
     for (;;) {
       const pc = s[at]!, instruction = this.program(t).instructions[pc]!;
       if (op.isLocal(instruction.kind)) s[at] = this.local(instruction, pc, registers);
