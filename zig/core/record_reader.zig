@@ -236,7 +236,8 @@ pub const Reader = struct {
         r.consumed +%= bytes;
         r.messages +%= messages;
         r.bytes +%= payload_bytes;
-        if (r.consumed -% r.released >= r.release_step) r.tell();
+        // With nothing left in hand it is told too: the program may not look again, and a closing writer waits for its last message.
+        if (r.consumed -% r.released >= r.release_step or r.consumed == r.scanned) r.tell();
         return true;
     }
 

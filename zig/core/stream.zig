@@ -166,6 +166,7 @@ pub const StreamReader = struct {
         r.consumed += bytes;
         r.messages +%= messages;
         r.bytes +%= payload_bytes;
+        if (r.consumed == r.scanned) r.idle();
         return true;
     }
 
