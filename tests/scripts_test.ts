@@ -1,7 +1,7 @@
 /** The test runner's own arithmetic: reports of both runtimes and of Zig, and what happens when a runner dies. */
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import process from "node:process";
@@ -79,7 +79,8 @@ describe("leftovers", () => {
     const environment = scratch.environment("untidy");
     const stray = spawn("sleep", ["1000"], { env: { ...process.env, ...environment }, stdio: "ignore" });
     const ended = new Promise((resolve) => stray.on("exit", (_code, signal) => resolve(signal)));
-    await new Promise((resolve) => stray.on("spawn", resolve));
+    // Between fork and exec a process has no environment to be found by.
+    while (readFileSync(`/proc/${stray.pid}/environ`).length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     const server = createServer();
     await new Promise<void>((resolve) => server.listen(join(environment["TMPDIR"] ?? "", "left.sock"), resolve));
     const sentences = await scratch.leftovers();
