@@ -88,6 +88,11 @@ export class Connection {
     channel.onEnd = () => this.#end();
   }
 
+  /** True once the end is known. */
+  get over(): boolean {
+    return this.#reason !== undefined;
+  }
+
   /** True once the channel's memory is gone. */
   get released(): boolean {
     return this.channel.closed;
@@ -273,6 +278,8 @@ export class Connection {
 
   /** Why nothing can be written. */
   #writeError(): FableError {
+    // A thread that blocks learns of the end before the event loop had a chance to conclude it.
+    this.#checkEnd();
     const reason = this.#reason;
     if (reason === undefined || reason.code === "CLOSED" || reason.code === "ENDED") return closedHere();
     return new FableError(reason.code, reason.message, { remedy: "Connect again." });

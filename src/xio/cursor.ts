@@ -124,6 +124,7 @@ export class Writer {
     if (outbox.open) {
       const at = this.#records.place(size);
       if (at >= 0) return at;
+      outbox.lacked(size);
     }
     outbox.assertAlive();
     return -1;

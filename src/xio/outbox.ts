@@ -98,6 +98,11 @@ export class Outbox {
     else this.#append(this.#writer.at + HEADER_BYTES, size);
   }
 
+  /** The cursor form found no room for `size` bytes: that is what {@link writable} is about from now on. */
+  lacked(size: number): void {
+    this.#needed = size;
+  }
+
   /** True if a record may be placed now: nothing waits before it. */
   get open(): boolean {
     return this.#queue.length === 0 && this.#private === undefined && !this.#closing;

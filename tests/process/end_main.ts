@@ -1,0 +1,206 @@
+/**
+ * One end of a channel as a program of its own, told what to do in lines of JSON on stdin and answering the same way on stdout. What it is told last
+ * may be to stop at a place where it will then be killed.
+ */
+import { createInterface } from "node:readline";
+import process from "node:process";
+import { type ChannelOptions, connect, type ConnectOptions, type Handle, isFableError, listen, type Listener } from "../../mod.ts";
+import { receiveTraffic, sendTraffic, Traffic, type TrafficPlan } from "./traffic.ts";
+
+interface Order {
+  readonly op: string;
+  readonly name?: string;
+  readonly options?: ChannelOptions & ConnectOptions;
+  readonly plan?: TrafficPlan;
+  readonly count?: number;
+  readonly id?: number;
+}
+
+const handles: Handle[] = [];
+let listener: Listener | undefined;
+
+const orders: Record<string, (order: Order) => Promise<void>> = {
+  async listen(order) {
+    listener = await listen(order.name ?? "", order.options);
+    say("listening");
+  },
+  async accept(order) {
+    const handle = await need(listener).accept({ timeoutMs: 10_000 });
+    handles.push(handle);
+    watch(handle, order.id ?? handles.length - 1);
+    say("accepted", { peer: handle.peer.pid, transport: handle.transport, trust: handle.trust, flow: handle.flow });
+  },
+  async connect(order) {
+    const start = performance.now();
+    const handle = await connect(order.name ?? "", order.options);
+    handles.push(handle);
+    watch(handle, order.id ?? handles.length - 1);
+    say("connected", { ms: performance.now() - start, transport: handle.transport, trust: handle.trust, flow: handle.flow });
+  },
+  async send(order) {
+    say("sent", { count: await sendTraffic(last(order), need(order.plan), order.count ?? 0) });
+  },
+  /** Sends until the channel ends, counting what was handed over. */
+  async flood(order) {
+    const handle = last(order);
+    const traffic = new Traffic(need(order.plan));
+    say("flooding");
+    let count = 0;
+    try {
+      for (;;) count += await sendTraffic(handle, need(order.plan), 1, traffic);
+    } catch (error) {
+      say("flooded", { count, code: codeOf(error), at: Date.now() });
+    }
+  },
+  /** Takes messages until the end, then says what it was. */
+  async receive(order) {
+    const handle = last(order);
+    const plan = need(order.plan);
+    const received = await receiveTraffic(handle, plan, order.count);
+    // A count that is reached, or a message that is wrong, comes before the end.
+    const code = handle.ended ? (await handle.closed).code : "OPEN";
+    say("received", { ...received, code, at: Date.now() });
+  },
+  /** Waits for a message while blocking the thread: on the doorbell, the futex or in a spin, as the transport has it. */
+  async block(order) {
+    const reader = last(order).reader();
+    say("blocking");
+    let messages = 0;
+    let code = "ENDED";
+    try {
+      for (;;) {
+        while (reader.next()) messages++;
+        if (!reader.waitSync(20_000)) break;
+      }
+      if (!reader.ended) code = "TIMEOUT";
+      else code = (await last(order).closed).code;
+    } catch (error) {
+      code = codeOf(error);
+    }
+    say("unblocked", { messages, code, at: Date.now() });
+  },
+  /** Fills the ring and blocks for room. */
+  async "block-writing"(order) {
+    const writer = last(order).writer();
+    let code = "";
+    let told = false;
+    try {
+      for (;;) {
+        const at = writer.reserve(1000);
+        if (at >= 0) {
+          writer.commit(1000);
+          continue;
+        }
+        writer.flush();
+        if (!told) say("blocking");
+        told = true;
+        if (!writer.waitSync(20_000)) writer.reserve(1000);
+      }
+    } catch (error) {
+      code = codeOf(error);
+    }
+    say("unblocked", { code, at: Date.now() });
+  },
+  /** Committed messages, then one that is reserved and filled and never committed. */
+  async "reserve-and-stop"(order) {
+    const handle = last(order);
+    const count = await sendTraffic(handle, need(order.plan), order.count ?? 0);
+    const [buffer] = handle.getWriteBuf(500);
+    need(buffer).bytes.fill(0xee);
+    handle.flush();
+    say("stopped", { count });
+    await new Promise(() => setInterval(() => {}, 1000));
+  },
+  /** As above, at the end of the ring: the next record begins at offset 0 and the padding before it is laid out. */
+  async "wrap-and-stop"(order) {
+    const handle = last(order);
+    const writer = handle.writer();
+    const traffic = new Traffic(need(order.plan));
+    let count = 0;
+    let before = -1;
+    for (;;) {
+      const at = writer.reserve(4000);
+      if (at < 0) {
+        writer.flush();
+        await writer.wait();
+        continue;
+      }
+      if (at < before && count > 40) {
+        writer.bytes.fill(0xee, at, at + 4000);
+        break;
+      }
+      before = at;
+      traffic.next();
+      writer.bytes.set(traffic.bytes(), at);
+      writer.commit(traffic.size);
+      writer.flush();
+      count++;
+    }
+    say("stopped", { count });
+    await new Promise(() => setInterval(() => {}, 1000));
+  },
+  /** A message in fragments of which the last are never sent. */
+  async "fragments-and-stop"(order) {
+    const handle = last(order);
+    const count = await sendTraffic(handle, need(order.plan), order.count ?? 0);
+    // Larger than the ring: it cannot all be there before the reader takes some of it, and the reader does not.
+    void handle.send(new Uint8Array(8 << 20).fill(0xee));
+    handle.flush();
+    say("stopped", { count });
+    await new Promise(() => setInterval(() => {}, 1000));
+  },
+  async hold() {
+    say("holding");
+    await new Promise(() => setInterval(() => {}, 1000));
+  },
+  async unref() {
+    for (const handle of handles) handle.unref();
+    say("unreffed");
+    process.stdin.pause();
+    lines.close();
+  },
+  async close(order) {
+    const reason = await last(order).close();
+    handles.splice(handles.indexOf(last(order)), 1);
+    say("closed", { ...reason });
+  },
+  async quit() {
+    for (const handle of handles.splice(0)) await handle.close();
+    await listener?.close();
+    say("quitting");
+    process.exit(0);
+  },
+};
+
+function watch(handle: Handle, id: number): void {
+  void handle.closed.then((reason) => say("end", { id, code: reason.code, message: reason.message, at: Date.now() }));
+}
+
+function last(order: Order): Handle {
+  return need(order.id === undefined ? handles.at(-1) : handles[order.id]);
+}
+
+function need<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error("the order needs something that is not there");
+  return value;
+}
+
+function codeOf(error: unknown): string {
+  return isFableError(error) ? error.code : String(error);
+}
+
+function say(event: string, value: object = {}): void {
+  process.stdout.write(`${JSON.stringify({ event, ...value })}\n`);
+}
+
+const lines = createInterface({ input: process.stdin });
+lines.on("line", (line) => {
+  const order = JSON.parse(line) as Order;
+  const work = orders[order.op];
+  if (work === undefined) return say("error", { message: `no order "${order.op}"` });
+  work(order).catch((error: unknown) => say("error", { message: error instanceof Error ? error.stack : String(error), code: codeOf(error) }));
+});
+lines.on("close", () => {
+  if (process.env["FABLE_TEST_STAY"] === undefined) process.exitCode ??= 0;
+});
+say("ready");

@@ -1,0 +1,145 @@
+/**
+ * Messages that check themselves: size and content of number n follow from a seed, so both ends know what comes next without having been told. A
+ * message is a stretch of one random pool, and is compared natively. Used by the process tests and the soak.
+ */
+import { Buffer } from "node:buffer";
+import type { Handle } from "../../mod.ts";
+import { logUniform, seeded, sleep } from "./harness.ts";
+
+const POOL_BYTES = 4 << 20;
+/** Stretches begin at multiples of this, so that neighbours differ. */
+const STEP_BYTES = 61;
+
+export interface TrafficPlan {
+  readonly seed: number;
+  readonly maxBytes: number;
+  /** Every so many messages on average, an end stops for up to `pauseMs`. 0: never. */
+  readonly pauseEvery: number;
+  readonly pauseMs: number;
+}
+
+/** Size and content of message after message. */
+export class Traffic {
+  readonly #random: () => number;
+  readonly #maxBytes: number;
+  readonly pool: Buffer;
+  /** Of the current message. */
+  size = 0;
+  at = 0;
+  count = 0;
+
+  constructor(plan: TrafficPlan) {
+    this.#random = seeded(plan.seed);
+    this.#maxBytes = plan.maxBytes;
+    this.pool = poolOf(plan.seed);
+  }
+
+  next(): void {
+    this.size = logUniform(this.#random, this.#maxBytes);
+    this.at = this.count * STEP_BYTES % (POOL_BYTES - this.size);
+    this.count++;
+  }
+
+  /** The current message's bytes. */
+  bytes(): Uint8Array {
+    return this.pool.subarray(this.at, this.at + this.size);
+  }
+
+  /** Undefined if these are the current message's bytes, else what is wrong. */
+  check(memory: Buffer, offset: number, length: number): string | undefined {
+    if (length !== this.size) return `message ${this.count} has ${length} bytes instead of ${this.size}`;
+    // With ranges, compare() takes them in another order in Deno 2.9 than in Node and Bun.
+    if (memory.subarray(offset, offset + length).equals(this.pool.subarray(this.at, this.at + length))) return undefined;
+    let wrong = 0;
+    while (memory[offset + wrong] === this.pool[this.at + wrong]) wrong++;
+    return `message ${this.count} of ${length} bytes differs at byte ${wrong}`;
+  }
+}
+
+const pools = new Map<number, Buffer>();
+
+function poolOf(seed: number): Buffer {
+  let pool = pools.get(seed);
+  if (pool === undefined) {
+    pool = Buffer.alloc(POOL_BYTES);
+    const random = seeded(seed ^ 0x5bd1e995);
+    const words = new Uint32Array(pool.buffer, pool.byteOffset, POOL_BYTES / 4);
+    for (let i = 0; i < words.length; i++) words[i] = random() * 4294967296;
+    pools.set(seed, pool);
+  }
+  return pool;
+}
+
+/** Sends messages in the three forms of the API in turn. Gives how many were handed over before the channel ended, if it did. */
+export async function sendTraffic(handle: Handle, plan: TrafficPlan, count: number, from?: Traffic): Promise<number> {
+  const traffic = from ?? new Traffic(plan);
+  const pause = pauses(plan, 1);
+  const writer = handle.writer();
+  for (let n = 0; n < count; n++) {
+    traffic.next();
+    if (n % 3 === 0 || traffic.size > writer.maxBytes) await handle.send(traffic.bytes());
+    else if (n % 3 === 1) {
+      let at = writer.reserve(traffic.size);
+      while (at < 0 && await writer.wait()) at = writer.reserve(traffic.size);
+      if (at < 0) return n;
+      writer.bytes.set(traffic.bytes(), at);
+      writer.commit(traffic.size);
+    } else {
+      let [buffer] = handle.getWriteBuf(traffic.size);
+      while (buffer === undefined && await handle.waitWritable()) [buffer] = handle.getWriteBuf(traffic.size);
+      if (buffer === undefined) return n;
+      buffer.bytes.set(traffic.bytes());
+      handle.commit(buffer, traffic.size);
+    }
+    const ms = pause();
+    if (ms >= 0) {
+      handle.flush();
+      await sleep(ms);
+    }
+  }
+  handle.flush();
+  return count;
+}
+
+export interface Received {
+  readonly messages: number;
+  readonly bytes: number;
+  /** What was wrong with the first wrong message. */
+  readonly wrong?: string;
+}
+
+/** Takes and checks messages until `count` have come or nothing more will. Errors of the end are the caller's. */
+export async function receiveTraffic(handle: Handle, plan: TrafficPlan, count = Number.POSITIVE_INFINITY, progress?: (messages: number) => void): Promise<Received> {
+  const traffic = new Traffic(plan);
+  const pause = pauses(plan, 2);
+  const reader = handle.reader();
+  let memory: Buffer = Buffer.alloc(0);
+  let bytes = 0;
+  let messages = 0;
+  while (messages < count) {
+    if (!reader.next()) {
+      if (await reader.wait()) continue;
+      break;
+    }
+    traffic.next();
+    const { bytes: source } = reader;
+    if (memory.buffer !== source.buffer || memory.byteOffset !== source.byteOffset || memory.length !== source.length) {
+      memory = Buffer.from(source.buffer, source.byteOffset, source.length);
+    }
+    const wrong = traffic.check(memory, reader.offset, reader.length);
+    if (wrong !== undefined) return { messages, bytes, wrong };
+    messages++;
+    bytes += traffic.size;
+    progress?.(messages);
+    const ms = pause();
+    if (ms >= 0) await sleep(ms);
+  }
+  return { messages, bytes };
+}
+
+/** Says for each message whether to pause after it: milliseconds, or −1. */
+function pauses(plan: TrafficPlan, side: number): () => number {
+  if (plan.pauseEvery === 0) return () => -1;
+  const random = seeded(plan.seed * 31 + side);
+  return () => random() * plan.pauseEvery < 1 ? random() * plan.pauseMs : -1;
+}
