@@ -20,6 +20,8 @@ export interface NameServiceOptions {
   readonly socket?: string;
   /** Whether to start a broker if there is none (default "on-demand"). */
   readonly start?: "on-demand" | "never";
+  /** The command line that stands for `fable` when one is started: default $FABLE_BROKER_COMMAND, else this library's own. */
+  readonly command?: readonly string[];
   /** For the first connection (default 10 s). */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
@@ -55,7 +57,7 @@ interface HeldFlow {
 
 /** Connects to the name service, starting one if need be. */
 export async function connectNameService(native: Native, options: NameServiceOptions = {}): Promise<BrokerService> {
-  const client = new BrokerClient(native, brokerPlace(native.library, options.socket), options.start ?? "on-demand");
+  const client = new BrokerClient(native, brokerPlace(native.library, options.socket), options);
   try {
     await client.reach(options.timeoutMs ?? DEFAULT_TIMEOUT_MS, options.signal);
     return client;
@@ -76,7 +78,7 @@ class BrokerClient implements BrokerService {
   #ref = false;
   #closed = false;
 
-  constructor(native: Native, place: Place, start: "on-demand" | "never") {
+  constructor(native: Native, place: Place, options: NameServiceOptions) {
     this.#native = native;
     this.#reactor = new Reactor(native);
     this.#mail = new Correspondence({
@@ -87,7 +89,8 @@ class BrokerClient implements BrokerService {
     });
     this.#lifeline = new Lifeline(native, this.#reactor, {
       place,
-      start,
+      start: options.start ?? "on-demand",
+      command: options.command,
       wanted: () => this.#mail.waiting > 0 || this.#holdings.size > 0 || this.#flows.size > 0,
       urgent: () => this.#ref || this.#mail.waiting > 0,
       connected: (link) => this.#connected(link),
@@ -178,8 +181,11 @@ class BrokerClient implements BrokerService {
 
   async shutdown(): Promise<void> {
     // Names held here are no reason to start the next broker at once.
-    this.#lifeline.leaveItDown();
-    await this.#mail.tell((id) => ({ type: "shutdown", id }), [], due(undefined));
+    this.#lifeline.leaveItDown(true);
+    const reply = await this.#mail.tell((id) => ({ type: "shutdown", id }), [], due(undefined));
+    if (reply === LOST || reply.message.type === "done") return;
+    this.#lifeline.leaveItDown(false);
+    throw unexpected(reply.message);
   }
 
   flowOpened(flow: string, controlFd: number): void {

@@ -20,6 +20,8 @@ export interface ClientHandlers {
 
 export interface DialOptions {
   readonly place: Place;
+  /** What to start, instead of the library's own command line. */
+  readonly command?: readonly string[] | undefined;
   /** From this moment on (performance.now()) start a broker if there is none; Infinity: never. */
   startAfter(): number;
   /** False ends the attempts: nobody has a use for a broker any more. */
@@ -164,7 +166,7 @@ class Starter {
       // Whoever had the lock until now may just have finished: look for its broker once more before starting another.
       return;
     }
-    startBroker(this.#native, this.#options.place);
+    startBroker(this.#native, this.#options.place, this.#options.command);
     this.#options.starting();
     this.#startedAt = performance.now();
   }

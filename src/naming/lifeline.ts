@@ -12,6 +12,7 @@ import type { Reactor } from "./reactor.ts";
 export interface LifelineOptions {
   readonly place: Place;
   readonly start: "on-demand" | "never";
+  readonly command: readonly string[] | undefined;
   /** Somebody has a use for a broker. */
   wanted(): boolean;
   /** Somebody waits for it, and the process must not end before. */
@@ -64,9 +65,9 @@ export class Lifeline {
     this.#startAfter = performance.now() + REPLACED_GRACE_MS;
   }
 
-  /** Never starts a broker again, until one is there. */
-  leaveItDown(): void {
-    this.#startAfter = Infinity;
+  /** While true, no broker is started, until one is there. */
+  leaveItDown(on: boolean): void {
+    this.#startAfter = on ? Infinity : 0;
   }
 
   close(): void {
@@ -74,10 +75,11 @@ export class Lifeline {
   }
 
   async #dial(): Promise<void> {
-    const { place, start, wanted, starting, frame } = this.#options;
+    const { place, start, command, wanted, starting, frame } = this.#options;
     try {
       const welcomed = await dialBroker(this.#native, this.#reactor, {
         place,
+        command,
         startAfter: () => (start === "never" ? Infinity : this.#startAfter),
         wanted: () => !this.#closed && wanted(),
         sleep: (ms) => this.#sleep(ms),

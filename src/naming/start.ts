@@ -38,10 +38,13 @@ export function makeFolder(library: Library, place: Place): void {
   );
 }
 
-/** Starts a broker that leaves by itself when nobody needs it any more. It runs on its own: no child of this process, no terminal. */
-export function startBroker(native: Native, place: Place): void {
+/**
+ * Starts a broker that leaves by itself when nobody needs it any more. It runs on its own: no child of this process, no terminal. `command`
+ * stands for `fable`; without, it is found.
+ */
+export function startBroker(native: Native, place: Place, command: readonly string[] | undefined): void {
   const { library } = native;
-  const argv = block([...brokerCommand(native), "broker", "--embedded", "--socket", place.socket]);
+  const argv = block([...(command ?? brokerCommand(native)), "broker", "--embedded", "--socket", place.socket]);
   const environment = block([`FABLE_SOCKET=${place.socket}`]);
   const log = utf8(place.log);
   const status = library.spawn(argv, argv.byteLength, environment, environment.byteLength, log, log.byteLength);

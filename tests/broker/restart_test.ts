@@ -10,7 +10,7 @@ import { describe, test } from "node:test";
 import { startDaemon } from "../../src/broker/daemon.ts";
 import { type BrokerService, connectNameService } from "../../src/naming/client.ts";
 import type { Grant, Offer } from "../../src/naming/service.ts";
-import { command, type Program, type RuntimeName, RUNTIMES, World } from "../process/harness.ts";
+import { command, Program, ROOT, type RuntimeName, RUNTIMES, World } from "../process/harness.ts";
 import { closeGranted, eventually, Half, native, openDescriptors, Scene } from "./support.ts";
 
 const BROKER = "tests/broker/broker_main.ts";
@@ -38,8 +38,10 @@ class Clients {
     this.socket = socket;
   }
 
-  async open(start: "on-demand" | "never" = "never"): Promise<BrokerService> {
-    const service = await connectNameService(native, { socket: this.socket, start, timeoutMs: 20_000 });
+  /** With a command, one that starts a broker on demand. */
+  async open(command?: readonly string[]): Promise<BrokerService> {
+    const how = command === undefined ? { start: "never" } as const : { command };
+    const service = await connectNameService(native, { socket: this.socket, timeoutMs: 20_000, ...how });
     this.#services.push(service);
     return service;
   }
@@ -98,15 +100,10 @@ async function startBroker(world: World, runtime: RuntimeName, ...args: readonly
   return program;
 }
 
-/** Commands that start the test's broker instead of the command line's, in this process's environment while the body runs. */
-async function withCommand(runtime: RuntimeName, extra: readonly string[], body: () => Promise<void>): Promise<void> {
+/** What stands for `fable` in tests that start brokers on demand. */
+function fable(runtime: RuntimeName, ...extra: readonly string[]): readonly string[] {
   const [executable, args] = command(runtime, BROKER);
-  process.env["FABLE_BROKER_COMMAND"] = JSON.stringify([executable, ...args, ...extra]);
-  try {
-    await body();
-  } finally {
-    delete process.env["FABLE_BROKER_COMMAND"];
-  }
+  return [executable, ...args, ...extra];
 }
 
 const brokersOf = (socket: string) =>
@@ -177,71 +174,65 @@ for (const runtime of RUNTIMES) {
       }));
 
     test("started on demand by fifty at once is one; it leaves when nobody needs it", () =>
-      inWorld(async (world, clients) =>
-        withCommand(runtime, ["--idle", "100"], async () => {
-          const services = await Promise.all(Array.from({ length: 50 }, () => clients.open("on-demand")));
-          assert.equal(new Set(services.map((service) => service.broker?.instance)).size, 1);
-          assert.equal(services[0]?.broker?.embedded, true);
-          assert.equal((await services[0]?.stats())?.["sessions"], 50);
-          assert.equal(brokersOf(world.socket).length, 1);
-          const { flow } = await (async () => {
-            await clients.serve(services[0] as BrokerService, "xio://a");
-            return await clients.connect(services[1] as BrokerService, "xio://a");
-          })();
-          await Promise.all(services.slice(2).map((service) => service.close()));
-          // Longer than it would stay alone: two clients and a flow keep it.
-          await new Promise((resolve) => setTimeout(resolve, 300));
-          assert.equal((await services[1]?.flows())?.[0]?.flow, flow);
-          for (const service of services.slice(0, 2)) {
-            service.flowClosed(flow);
-            await service.close();
-          }
-          await eventually("it is gone", () => brokersOf(world.socket).length === 0, 10_000);
-          assert.ok(!world.files().includes("broker.sock"));
-        })
-      ));
+      inWorld(async (world, clients) => {
+        const services = await Promise.all(Array.from({ length: 50 }, () => clients.open(fable(runtime, "--idle", "100"))));
+        assert.equal(new Set(services.map((service) => service.broker?.instance)).size, 1);
+        assert.equal(services[0]?.broker?.embedded, true);
+        assert.equal((await services[0]?.stats())?.["sessions"], 50);
+        assert.equal(brokersOf(world.socket).length, 1);
+        const { flow } = await (async () => {
+          await clients.serve(services[0] as BrokerService, "xio://a");
+          return await clients.connect(services[1] as BrokerService, "xio://a");
+        })();
+        await Promise.all(services.slice(2).map((service) => service.close()));
+        // Longer than it would stay alone: two clients and a flow keep it.
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        assert.equal((await services[1]?.flows())?.[0]?.flow, flow);
+        for (const service of services.slice(0, 2)) {
+          service.flowClosed(flow);
+          await service.close();
+        }
+        await eventually("it is gone", () => brokersOf(world.socket).length === 0, 10_000);
+        assert.ok(!world.files().includes("broker.sock"));
+      }));
 
     test("started on demand by many processes at once is one", () =>
-      inWorld(async (world) =>
-        withCommand(runtime, [], async () => {
-          const programs = Array.from({ length: 8 }, (_, index) =>
-            world.run(RUNTIMES[index % 2] as RuntimeName, "tests/broker/visitor_main.ts", ["6"], {
-              FABLE_BROKER_COMMAND: process.env["FABLE_BROKER_COMMAND"] as string,
-            }));
-          const lines = await Promise.all(programs.map((program) => program.next("connected", 60_000)));
-          assert.equal(
-            new Set(lines.flatMap((line) =>
-              line["instances"] as string[]
-            )).size,
-            1,
-          );
-          assert.equal(brokersOf(world.socket).length, 1);
-        })
-      ));
+      inWorld(async (world) => {
+        const programs = Array.from({ length: 8 }, (_, index) =>
+          world.run(RUNTIMES[index % 2] as RuntimeName, "tests/broker/visitor_main.ts", ["6"], {
+            FABLE_BROKER_COMMAND: JSON.stringify(fable(runtime)),
+          }));
+        const lines = await Promise.all(programs.map((program) =>
+          program.next("connected", 60_000)
+        ));
+        assert.equal(
+          new Set(lines.flatMap((line) => line["instances"] as string[])).size,
+          1,
+        );
+        assert.equal(brokersOf(world.socket).length, 1);
+      }));
   });
 }
 
 describe("one broker after the other", () => {
   test("an embedded one that was killed is started again by those who need it", () =>
-    inWorld(async (world, clients) =>
-      withCommand("bun", [], async () => {
-        const [server, caller] = [await clients.open("on-demand"), await clients.open("on-demand")];
-        await clients.serve(server, "xio://server");
-        const { flow } = await clients.connect(caller, "xio://server");
-        process.kill(caller.broker?.pid ?? 0, "SIGKILL");
-        await eventually("flow and name are with the next", async () => {
-          const [names, flows] = await Promise.all([caller.names(), caller.flows()]);
-          return names.some((entry) => entry.name === "xio://server" && entry.listening) && flows.some((entry) => entry.flow === flow);
-        }, 15_000);
-        assert.equal(brokersOf(world.socket).length, 1);
-        await clients.connect(caller, "xio://server");
-      })
-    ));
+    inWorld(async (world, clients) => {
+      const [server, caller] = [await clients.open(fable("bun")), await clients.open(fable("deno"))];
+      await clients.serve(server, "xio://server");
+      const { flow } = await clients.connect(caller, "xio://server");
+      process.kill(caller.broker?.pid ?? 0, "SIGKILL");
+      await eventually("flow and name are with the next", async () => {
+        const [names, flows] = await Promise.all([caller.names(), caller.flows()]);
+        return names.some((entry) => entry.name === "xio://server" && entry.listening) && flows.some((entry) => entry.flow === flow);
+      }, 15_000);
+      assert.equal(brokersOf(world.socket).length, 1);
+      await clients.connect(caller, "xio://server");
+    }));
 
   test("--replace takes over without dropping a name or a flow; without it a managed broker stays", () =>
     inWorld(async (world, clients) => {
       const first = await startBroker(world, "bun");
-      const [server, caller] = [await clients.open("on-demand"), await clients.open("on-demand")];
+      const [server, caller] = [await clients.open(fable("bun")), await clients.open(fable("bun"))];
       await clients.serve(server, "xio://server");
       const { flow } = await clients.connect(caller, "xio://server");
       const refused = world.run("bun", BROKER, ["broker", "--socket", world.socket]);
@@ -262,7 +253,7 @@ describe("one broker after the other", () => {
   test("a managed broker takes over from an embedded one", () =>
     inWorld(async (world, clients) => {
       const embedded = await startBroker(world, "bun", "--embedded");
-      const client = await clients.open("on-demand");
+      const client = await clients.open(fable("bun"));
       await client.register("xio://a");
       await startBroker(world, "bun");
       assert.equal((await embedded.next("left"))["reason"], "replaced");
@@ -273,7 +264,7 @@ describe("one broker after the other", () => {
   test("shut down by its own user; whoever shut it down does not start the next", () =>
     inWorld(async (world, clients) => {
       const broker = await startBroker(world, "bun");
-      const client = await clients.open("on-demand");
+      const client = await clients.open(fable("bun"));
       await client.shutdown();
       assert.equal((await broker.next("left"))["reason"], "shutdown");
       await assert.rejects(client.register("xio://a", { timeoutMs: 300 }), { code: "BROKER_UNREACHABLE" });
@@ -295,6 +286,32 @@ describe("one broker after the other", () => {
         await scene.end();
       }
       assert.equal(clients.socket, world.socket);
+    }));
+});
+
+describe("programs and their broker", () => {
+  for (const runtime of RUNTIMES) {
+    test(`in ${runtime}: an idle name service keeps no process, one that is held does`, () =>
+      inWorld(async (world) => {
+        await startBroker(world, "bun");
+        const idle = world.run(runtime, "tests/broker/leaver_main.ts");
+        await idle.next("exit");
+        assert.deepEqual(await idle.exited(), { code: 0, signal: null });
+        const held = world.run(runtime, "tests/broker/leaver_main.ts", ["held"]);
+        await held.next("let-go");
+        assert.deepEqual(await held.exited(), { code: 0, signal: null });
+      }));
+  }
+
+  test("Deno needs --allow-ffi and nothing else, also to start one", () =>
+    inWorld(async (world) => {
+      const path = join(ROOT, "tests/broker/visitor_main.ts");
+      const args = ["run", "--quiet", "--no-check", "--no-prompt", "--allow-ffi", path, "1"];
+      const environment = { ...world.environment, FABLE_BROKER_COMMAND: JSON.stringify(fable("deno")) };
+      const program = new Program(join(ROOT, "node_modules/.bin/deno"), args, environment);
+      world.programs.push(program);
+      const { instances } = await program.next("connected", 60_000) as unknown as { readonly instances: readonly string[] };
+      assert.equal(instances.length, 1);
     }));
 });
 
