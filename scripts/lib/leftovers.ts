@@ -2,7 +2,7 @@
  * What a test run must not leave behind: processes, shared memory, sockets, anything in the user's own runtime folder. Processes are found by
  * a variable that every process of the run inherits.
  */
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -22,13 +22,23 @@ export interface Scratch {
 
 export function makeScratch(graceMs = GRACE_MS): Scratch {
   const folder = mkdtempSync(join(tmpdir(), "fable-test-"));
+  // Tests play other users, who must get as far as into /tmp.
+  chmodSync(folder, 0o755);
   const before = sharedState();
   return {
     environment(runner) {
-      const own = join(folder, runner);
-      const temporary = join(own, "tmp");
-      mkdirSync(temporary, { recursive: true, mode: 0o700 });
-      return { [RUN_VARIABLE]: folder, XDG_RUNTIME_DIR: own, FABLE_SOCKET: join(own, "fable/broker.sock"), TMPDIR: temporary };
+      const runtimeFolder = join(folder, runner, "run");
+      const temporary = join(folder, runner, "tmp");
+      mkdirSync(runtimeFolder, { recursive: true, mode: 0o700 });
+      mkdirSync(temporary);
+      chmodSync(join(folder, runner), 0o755);
+      chmodSync(temporary, 0o1777);
+      return {
+        [RUN_VARIABLE]: folder,
+        XDG_RUNTIME_DIR: runtimeFolder,
+        FABLE_SOCKET: join(runtimeFolder, "fable/broker.sock"),
+        TMPDIR: temporary,
+      };
     },
     async leftovers() {
       const strays = await strayProcesses(folder, graceMs);
