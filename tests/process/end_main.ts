@@ -61,6 +61,30 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
     const code = handle.ended ? (await handle.closed).code : "OPEN";
     say("received", { ...received, code, at: Date.now() });
   },
+  /** Takes every connection that comes and reads it to its end, whatever that is. */
+  async serve(order) {
+    const plan = need(order.plan);
+    for (let id = 0;; id++) {
+      const handle = await need(listener).accept();
+      void (async () => {
+        const { wrong } = await receiveTraffic(handle, plan);
+        const { code } = await handle.closed;
+        await handle.close();
+        say("served", { id, code, ...(wrong === undefined ? {} : { wrong }) });
+      })();
+    }
+  },
+  /** Connects `count` times and waits for messages on each. */
+  async "connect-many"(order) {
+    for (let n = 0; n < (order.count ?? 0); n++) handles.push(await connect(order.name ?? "", order.options));
+    for (const handle of handles) void handle.receive().catch(() => {});
+    say("waiting", { count: handles.length });
+  },
+  async "accept-many"(order) {
+    for (let n = 0; n < (order.count ?? 0); n++) handles.push(await need(listener).accept({ timeoutMs: 10_000 }));
+    for (const handle of handles) void handle.receive().catch(() => {});
+    say("waiting", { count: handles.length });
+  },
   /** Waits for a message while blocking the thread: on the doorbell, the futex or in a spin, as the transport has it. */
   async block(order) {
     const reader = last(order).reader();
@@ -153,11 +177,12 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
     say("holding");
     await new Promise(() => setInterval(() => {}, 1000));
   },
-  async unref() {
-    for (const handle of handles) handle.unref();
-    say("unreffed");
-    process.stdin.pause();
+  /** Leaves nothing but its channels to keep it alive. */
+  async "let-go"(order) {
+    if (order.count !== 1) { for (const handle of handles) handle.unref(); }
+    say("let-go");
     lines.close();
+    process.stdin.destroy();
   },
   async close(order) {
     const reason = await last(order).close();
@@ -199,8 +224,5 @@ lines.on("line", (line) => {
   const work = orders[order.op];
   if (work === undefined) return say("error", { message: `no order "${order.op}"` });
   work(order).catch((error: unknown) => say("error", { message: error instanceof Error ? error.stack : String(error), code: codeOf(error) }));
-});
-lines.on("close", () => {
-  if (process.env["FABLE_TEST_STAY"] === undefined) process.exitCode ??= 0;
 });
 say("ready");

@@ -244,6 +244,19 @@ export function usage(pid: number): Usage {
   };
 }
 
+/** CPU time of all threads of a process so far, in nanoseconds. */
+export function cpuNs(pid: number): number {
+  let sum = 0;
+  for (const task of readdirSync(`/proc/${pid}/task`)) {
+    try {
+      sum += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]);
+    } catch {
+      // The thread ended meanwhile.
+    }
+  }
+  return sum;
+}
+
 /** Where each descriptor of a process points, for the message of a leak. */
 export function descriptors(pid: number): readonly string[] {
   return readdirSync(`/proc/${pid}/fd`).map((fd) => {

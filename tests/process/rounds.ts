@@ -1,0 +1,68 @@
+/** Crash and restart, round after round, against one survivor that must not grow. A few rounds in the tests, a thousand in the soak. */
+import { descriptors, type Program, type RuntimeName, seeded, sleep, usage, type World } from "./harness.ts";
+import type { TrafficPlan } from "./traffic.ts";
+
+const END = "tests/process/end_main.ts";
+const TRANSPORTS = ["mempipe", "mempipe-futex", "mempipe-spin", "unix"] as const;
+/** Rounds before the first look: caches fill, code is compiled. */
+const WARM_UP = 3;
+const PLAN: TrafficPlan = { seed: 99, maxBytes: 100_000, pauseEvery: 0, pauseMs: 0 };
+
+export interface RoundsResult {
+  readonly rounds: number;
+  readonly grownDescriptors: number;
+  readonly grownRegions: number;
+  readonly grownBytes: number;
+  /** What is open at the end, for the message of a failure. */
+  readonly open: readonly string[];
+}
+
+/** In each round a program connects on one to three transports, writes, and is killed at a random moment. */
+export async function crashRounds(world: World, survivorRuntime: RuntimeName, victimRuntime: RuntimeName, rounds: number, seed: number, progress?: (round: number) => void): Promise<RoundsResult> {
+  const random = seeded(seed);
+  const name = `xio://rounds/${survivorRuntime}-${victimRuntime}-${seed}`;
+  const survivor = world.run(survivorRuntime, END);
+  survivor.tell({ op: "listen", name });
+  await survivor.next("listening");
+  survivor.tell({ op: "serve", plan: PLAN });
+  let before = usage(survivor.pid);
+  for (let round = 0; round < rounds + WARM_UP; round++) {
+    if (round === WARM_UP) before = usage(survivor.pid);
+    await crashOnce(world, survivor, victimRuntime, name, random);
+    progress?.(round);
+  }
+  await settled(survivor, before.descriptors);
+  const later = usage(survivor.pid);
+  const open = descriptors(survivor.pid);
+  await survivor.stop();
+  return {
+    rounds,
+    grownDescriptors: later.descriptors - before.descriptors,
+    grownRegions: later.regions - before.regions,
+    grownBytes: later.residentBytes - before.residentBytes,
+    open,
+  };
+}
+
+async function crashOnce(world: World, survivor: Program, runtime: RuntimeName, name: string, random: () => number): Promise<void> {
+  const victim = world.run(runtime, END);
+  const channels = 1 + Math.floor(random() * 3);
+  for (let n = 0; n < channels; n++) {
+    victim.tell({ op: "connect", name, options: { transport: TRANSPORTS[Math.floor(random() * TRANSPORTS.length)], trust: random() < 0.5 ? "trusted" : "untrusted" } });
+    await victim.next("connected");
+    victim.tell({ op: "flood", plan: PLAN });
+    await victim.next("flooding");
+  }
+  await sleep(random() * 30);
+  await victim.stop();
+  world.programs.splice(world.programs.indexOf(victim), 1);
+  for (let n = 0; n < channels; n++) {
+    const served = await survivor.next("served");
+    if (served["code"] !== "PEER_DEAD" || served["wrong"] !== undefined) throw new Error(`the survivor saw ${JSON.stringify(served)}`);
+  }
+}
+
+/** Closing is told before the last descriptor is closed. */
+async function settled(survivor: Program, wanted: number): Promise<void> {
+  for (let tries = 0; tries < 40 && usage(survivor.pid).descriptors > wanted; tries++) await sleep(25);
+}
