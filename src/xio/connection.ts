@@ -142,6 +142,7 @@ export class Connection {
   /** The peer is gone, or at fault: those who wait get what is there, then the end. */
   #end(): void {
     this.inbox.ready();
+    if (!this.released) this.inbox.peek();
     this.#checkEnd();
   }
 
@@ -173,16 +174,22 @@ export class Connection {
     if (this.channel.faulted || this.inbox.endStatus === PEER_FAULT || this.channel.writeStatus === PEER_FAULT) return "PEER_FAULT";
     switch (this.channel.peerState()) {
       case "closed":
-        return this.#closing === undefined ? "PEER_CLOSED" : "CLOSED";
+        if (this.#closing !== undefined) return "CLOSED";
+        return this.#finished() ? "ENDED" : "PEER_CLOSED";
       case "faulted":
         return "PEER_FAULT";
       case "dead":
         return "PEER_DEAD";
       case "write-closed":
-        return this.#writeClosed && this.inbox.endStatus === ENDED ? "ENDED" : undefined;
+        return this.#finished() ? "ENDED" : undefined;
       default:
         return this.inbox.endStatus === PEER_DEAD || this.channel.writeStatus === PEER_DEAD ? "PEER_DEAD" : undefined;
     }
+  }
+
+  /** Both ends half-closed, and this one has read everything. */
+  #finished(): boolean {
+    return this.#writeClosed && this.inbox.endStatus === ENDED;
   }
 
   #conclude(code: ClosedCode): void {

@@ -15,8 +15,12 @@ export function forgetHandle(handle: Handle): void {
 
 function closeForgotten(connection: Connection): void {
   if (connection.released) return;
+  if (!connection.over) warn(connection);
+  void connection.close(0);
+}
+
+function warn(connection: Connection): void {
   console.warn(
     `fable: a handle to ${connection.settings.peer.name} was collected without being closed; call close(), or declare it with "await using".`,
   );
-  void connection.close(0);
 }

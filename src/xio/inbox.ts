@@ -112,7 +112,10 @@ export class Inbox {
   /** True if a message is there, without taking it. */
   peek(): boolean {
     if (this.ended) return false;
-    if (this.reader.peek()) return true;
+    const { reader } = this;
+    if (!reader.inWindow && reader.betweenMessages) reader.nextWindow();
+    // A message in fragments is left where it is: it can still be lent in place.
+    if (wholeMessageAhead(reader) || reader.peek()) return true;
     this.#noticeEnd();
     return false;
   }
@@ -178,17 +181,18 @@ export class Inbox {
 
   #copy(): Uint8Array<ArrayBuffer> {
     const { reader } = this;
-    if (reader.assembled) return reader.takeAssembled();
-    const { at, length } = reader;
-    if (length > SMALL_RECORD_BYTES) {
-      const copy = reader.memory.slice(at, at + length);
-      if (!reader.inWindow) reader.release();
-      return copy;
-    }
-    if (this.#runWindow !== reader.windows || at >= this.#runEnd) this.#copyRun(at - HEADER_BYTES);
-    const from = at + this.#runDelta;
+    const copy = reader.assembled ? reader.takeAssembled() : this.#copyFromArena();
     // At the window's end everything is copied: the writer can have it all back now.
     if (!reader.inWindow) reader.release();
+    return copy;
+  }
+
+  #copyFromArena(): Uint8Array<ArrayBuffer> {
+    const { reader } = this;
+    const { at, length } = reader;
+    if (length > SMALL_RECORD_BYTES) return reader.memory.slice(at, at + length);
+    if (this.#runWindow !== reader.windows || at >= this.#runEnd) this.#copyRun(at - HEADER_BYTES);
+    const from = at + this.#runDelta;
     return this.#slab.subarray(from, from + length);
   }
 

@@ -35,6 +35,8 @@ export class Outbox {
   readonly #channel: Channel;
   readonly #writer: RecordWriter;
   readonly #options: OutboxOptions;
+  /** The longest message that is one record. */
+  readonly #longest: number;
   readonly #reservations: Reservation[] = [];
   #queue: Queued[] = [];
   /** A message in private memory that the application still fills: nothing may pass it. */
@@ -52,6 +54,7 @@ export class Outbox {
     this.#options = options;
     this.checked = options.checked;
     this.maxMessageBytes = options.maxMessageBytes;
+    this.#longest = Math.min(this.#writer.maxPayloadBytes, this.maxMessageBytes);
   }
 
   // ---- sending ----
@@ -61,7 +64,7 @@ export class Outbox {
     if (this.#queue.length !== 0 || this.#private !== undefined || this.#closing) return this.#refuse(message);
     const size = message.length;
     const writer = this.#writer;
-    if (size > writer.maxPayloadBytes) return this.#trySendLong(message);
+    if (size > this.#longest) return this.#trySendLong(message);
     const at = writer.place(size);
     if (at < 0) {
       this.#needed = size;

@@ -58,16 +58,24 @@ export function placePieces(writer: RecordWriter, reservation: Reservation, size
   return true;
 }
 
-/** A short message in a long buffer gives the rest back, if nothing was reserved behind it. */
+/** A short message in long buffers gives the rest back, if nothing was reserved behind it. */
 export function shrink(writer: RecordWriter, reservation: Reservation): void {
-  if (reservation.pieces.length !== 1) return;
-  const piece = reservation.pieces[0];
-  const length = HEADER_BYTES + piece.size + 7 & ~7;
+  const { pieces } = reservation;
+  for (let last = pieces[pieces.length - 1]; last.size === 0 && pieces.length > 1; last = pieces[pieces.length - 1]) {
+    giveBack(writer, reservation, last.pad === 0 ? last.recordAt : writer.capacityBytes - last.pad, last.pad + last.length);
+    pieces.pop();
+  }
+  const last = pieces[pieces.length - 1];
+  const length = last.at - last.recordAt + last.size + 7 & ~7;
   // Lines need no thought: an even shorter record would save nothing.
-  if (piece.length - length < 64) return;
-  writer.rewind(piece.recordAt + length, piece.length - length);
-  reservation.bytes -= piece.length - length;
-  piece.length = length;
+  if (last.length - length < 64) return;
+  giveBack(writer, reservation, last.recordAt + length, last.length - length);
+  last.length = length;
+}
+
+function giveBack(writer: RecordWriter, reservation: Reservation, head: number, bytes: number): void {
+  writer.rewind(head, bytes);
+  reservation.bytes -= bytes;
 }
 
 /** Turns a finished reservation into records: its message, or padding in its place. */
@@ -75,8 +83,6 @@ export function emit(writer: RecordWriter, reservation: Reservation): void {
   const { pieces, state } = reservation;
   if (state === "cancelled") {
     for (const piece of pieces) putPiece(writer, piece, RECORD_PAD, 0);
-  } else if (pieces.length === 1) {
-    putPiece(writer, pieces[0], RECORD_MESSAGE, pieces[0].size);
   } else {
     emitPieces(writer, pieces);
   }
@@ -88,7 +94,7 @@ function putPiece(writer: RecordWriter, piece: Piece, kind: number, size: number
   writer.put(piece.recordAt, kind, size, piece.length);
 }
 
-/** A message in several pieces, of which the later ones may have been left empty. */
+/** A message in one or several pieces, of which the later ones may have been left empty. */
 function emitPieces(writer: RecordWriter, pieces: readonly Piece[]): void {
   let total = 0;
   let last = 0;
@@ -97,12 +103,10 @@ function emitPieces(writer: RecordWriter, pieces: readonly Piece[]): void {
     if (piece.size > 0) last = index;
   }
   const [first] = pieces;
-  if (last === 0) {
-    // All of it in the first piece: a plain message has no room for the total before its bytes.
-    writer.bytes.copyWithin(first.at - TOTAL_BYTES, first.at, first.at + first.size);
-  } else {
-    writer.putTotal(first.at - TOTAL_BYTES, total);
-  }
+  const hasLead = first.at !== first.recordAt + HEADER_BYTES;
+  // All of it in the first piece makes a plain message, which has no room for a total before its bytes.
+  if (hasLead && last === 0) writer.bytes.copyWithin(first.at - TOTAL_BYTES, first.at, first.at + first.size);
+  else if (hasLead) writer.putTotal(first.at - TOTAL_BYTES, total);
   for (const [index, piece] of pieces.entries()) {
     if (index === 0) {
       putPiece(writer, piece, last === 0 ? RECORD_MESSAGE : RECORD_FIRST, last === 0 ? piece.size : piece.size + TOTAL_BYTES);

@@ -1,0 +1,60 @@
+/** Every combination the suite is run for, and what its parts share. */
+import { channelPair, type Handle, type PairOptions, type TransportName, type Trust } from "../../mod.ts";
+import { patterned, randomFrom } from "../transport/fake_ring.ts";
+
+export { patterned, randomFrom };
+
+export interface Combination {
+  readonly transport: TransportName;
+  readonly trust: Trust;
+}
+
+export const combinations: readonly Combination[] = (["mempipe", "mempipe-spin", "mempipe-futex", "unix"] as const).flatMap((transport) => [
+  { transport, trust: "trusted" },
+  { transport, trust: "untrusted" },
+]);
+
+/** Makes a channel of the combination under test; both ends are closed when `use` is done. */
+export type WithPair = (options: PairOptions, use: (left: Handle, right: Handle) => Promise<void> | void) => Promise<void>;
+
+export function withPairOf(combination: Combination): WithPair {
+  return async (options, use) => {
+    const [left, right] = channelPair({ ...combination, ...options });
+    try {
+      await use(left, right);
+    } finally {
+      await Promise.all([left.close({ drainDeadlineMs: 0 }), right.close({ drainDeadlineMs: 0 })]);
+    }
+  };
+}
+
+/** Sizes from 0 to `most`, each order of magnitude equally often. */
+export function anySize(random: (below: number) => number, most: number): number {
+  return Math.min(most, Math.floor(2 ** (random(1000) / 1000 * Math.log2(most + 1))) - 1 + random(2));
+}
+
+/** Sends messages of `size` bytes, numbered from `first`, until there is no room anywhere on the way; the number after the last one. */
+export function stuff(handle: Handle, size: number, first = 0): number {
+  let number = first;
+  for (;;) {
+    while (handle.trySend(patterned(number, size))) number++;
+    // A kernel transport may have taken something into its socket meanwhile.
+    handle.flush();
+    if (!handle.trySend(patterned(number, size))) return number;
+    number++;
+  }
+}
+
+/** The next turn of the event loop. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** Waits until `condition` holds; the test's own deadline ends it otherwise. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+}
+
+export async function pause(milliseconds: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
