@@ -22,8 +22,6 @@ pub const Entry = extern struct {
 /// The longest sleep on a futex: a futex is no descriptor, so nothing else is noticed meanwhile.
 const futex_slice_ns = 50 * std.time.ns_per_ms;
 const futex_slice_with_waker_ns = 10 * std.time.ns_per_ms;
-/// Looks of a spin without a pause between them, about a microsecond.
-const eager_looks = 64;
 /// A forced spin looks at the peer's life this often.
 const spin_check_ns = std.time.ns_per_ms;
 
@@ -121,7 +119,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 found = w.look();
                 if (found != 0) break;
                 looks += 1;
-                w.betweenLooks(looks);
+                w.betweenLooks();
                 if (looks % 32 == 0 and Sys.nowNs() >= until) break;
             }
             if (found != 0) for (w.items) |*item| {
@@ -141,10 +139,11 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             return found;
         }
 
-        /// A pause is long (26 ns on Zen 5, 40 on Skylake) beside a line that arrives in 60: the first looks follow each other at once.
-        fn betweenLooks(w: *Self, looks: u32) void {
-            if (w.items.len == 1) if (w.items[0].channel) |c| if (w.items[0].want & readable != 0) c.pacer.missed(Sys);
-            if (looks > eager_looks) Sys.relax();
+        fn betweenLooks(w: *Self) void {
+            if (w.items.len == 1 and w.items[0].want & readable != 0) {
+                if (w.items[0].channel) |c| return c.pacer.missed(Sys);
+            }
+            Sys.relax();
         }
 
         pub const Announce = enum { no, doorbell, native };

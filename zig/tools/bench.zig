@@ -87,7 +87,7 @@ fn finish() void {
 /// line_ns of the two cores, null where they are one.
 fn place(options: Options) !?f64 {
     if (!options.placement or options.cores[0] == options.cores[1]) return null;
-    return (try line.measure(options.cores, probe_rounds)).p50;
+    return (try line.measure(options.cores, probe_rounds)).ns;
 }
 
 fn placement(name: []const u8, value: ?f64) void {
@@ -140,15 +140,19 @@ fn throughput(options: Options) !void {
 fn bounce(options: Options) !void {
     if (options.cores[0] == options.cores[1]) os.die(2, "a line is bounced between two cores: --cores A,B", .{});
     var p50: [1000]f64 = undefined;
+    var paused: [1000]f64 = undefined;
     var p99: [1000]f64 = undefined;
     for (0..options.runs) |i| {
         const got = try line.measure(options.cores, options.round_trips);
-        p50[i] = got.p50;
-        p99[i] = got.p99;
+        p50[i] = got.ns;
+        paused[i] = got.paused_ns;
+        p99[i] = got.p99_ns;
     }
     put("{{\"kind\":\"line\",\"cores\":[{d},{d}]", .{ options.cores[0], options.cores[1] });
     list("runs", p50[0..options.runs]);
-    put(",\"line_ns\":{d:.2},\"p99_ns\":{d:.2}", .{ stats.median(p50[0..options.runs]), stats.median(p99[0..options.runs]) });
+    put(",\"line_ns\":{d:.2},\"paused_ns\":{d:.2},\"p99_ns\":{d:.2}", .{
+        stats.median(p50[0..options.runs]), stats.median(paused[0..options.runs]), stats.median(p99[0..options.runs]),
+    });
     finish();
 }
 

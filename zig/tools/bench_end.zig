@@ -118,12 +118,12 @@ pub const End = struct {
         return .of(&end.channel.transport.ring.reader);
     }
 
-    /// Spins for the next message, with the core's own pacing. The cursor stays in registers.
-    pub inline fn spinFor(end: *End, c: *ReadCursor) []const u8 {
+    /// Spins for the next message, with the core's own pacing. The cursor stays in registers. `written`: where this end's writer is.
+    pub inline fn spinFor(end: *End, c: *ReadCursor, written: u64) []const u8 {
         while (true) {
             end.channel.pacer.missed(fable.system);
             if (c.next()) |message| {
-                end.channel.pacer.found(end.channel.transport.ring.writer.published);
+                end.channel.pacer.found(written);
                 return message;
             }
         }

@@ -161,7 +161,9 @@ fn waitForRoom(writer: *ends.WriteCursor, end: *End, comptime spin: bool, size: 
     while (true) {
         writer.press();
         if (writer.reserve(size)) |room| return room;
-        if (!spin) {
+        if (spin) {
+            os.relax();
+        } else {
             writer.settle();
             end.wait(2);
         }
@@ -171,13 +173,11 @@ fn waitForRoom(writer: *ends.WriteCursor, end: *End, comptime spin: bool, size: 
 inline fn take(reader: *ends.ReadCursor, writer: *ends.WriteCursor, end: *End, comptime spin: bool) []const u8 {
     while (true) {
         if (reader.next()) |message| return message;
-        if (!spin) {
-            @branchHint(.unlikely);
-            reader.settle();
-            writer.settle();
-            end.wait(1);
-            reader.* = end.readCursor();
-        }
+        if (spin) return end.spinFor(reader, writer.published);
+        reader.settle();
+        writer.settle();
+        end.wait(1);
+        reader.* = end.readCursor();
     }
 }
 

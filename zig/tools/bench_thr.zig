@@ -116,7 +116,7 @@ inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime full: bool
     var sequence: u64 = 0;
     while (sequence < run.messages) {
         const message = c.next() orelse wait: {
-            if (spin) break :wait end.spinFor(&c);
+            if (spin) break :wait end.spinFor(&c, 0);
             c.settle();
             end.wait(1);
             c = end.readCursor();
