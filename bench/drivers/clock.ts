@@ -1,0 +1,51 @@
+/** Time, samples and their percentiles. */
+import type { Native } from "../../src/native/native.ts";
+import type { LatencyResult } from "./job.ts";
+
+/** Nanoseconds of CLOCK_MONOTONIC, the same in both processes. */
+export function nowNs(native: Native): number {
+  return Number(native.library.now_ns());
+}
+
+/** Collects round trips in blocks (a look at the clock costs as much as a message does) and tells when it is enough. */
+export class RoundTrips {
+  readonly #samples: Float64Array;
+  readonly #block: number;
+  #taken = 0;
+  #inBlock = 0;
+  #last = 0;
+
+  constructor(roundTrips: number, block: number) {
+    this.#samples = new Float64Array(Math.max(1, Math.ceil(roundTrips / block)));
+    this.#block = block;
+  }
+
+  /** The next round trip begins now, whatever was before it. */
+  restart(): void {
+    this.#last = performance.now();
+    this.#inBlock = 0;
+  }
+
+  /** A round trip ended. True when there are enough. */
+  done(): boolean {
+    if (++this.#inBlock < this.#block) return false;
+    const now = performance.now();
+    this.#samples[this.#taken++] = (now - this.#last) * 1e6 / this.#block;
+    this.#last = now;
+    this.#inBlock = 0;
+    return this.#taken === this.#samples.length;
+  }
+
+  /** One way is half a round trip. */
+  result(): LatencyResult {
+    const sorted = this.#samples.slice(0, this.#taken).sort();
+    const half = (fraction: number): number => percentile(sorted, fraction) / 2;
+    return { p50_ns: half(0.5), p99_ns: half(0.99), p999_ns: half(0.999), round_trips: this.#taken * this.#block, block: this.#block };
+  }
+}
+
+/** Nearest rank. */
+export function percentile(sorted: ArrayLike<number>, fraction: number): number {
+  const rank = Math.ceil(fraction * sorted.length);
+  return sorted[Math.min(Math.max(rank - 1, 0), sorted.length - 1)] ?? 0;
+}

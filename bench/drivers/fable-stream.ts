@@ -1,0 +1,146 @@
+/** Streams over a FABLE channel: the friendly form, cursors, and large messages in place. */
+import type { Native } from "../../src/native/native.ts";
+import type { Reader, Writer } from "../../src/xio/cursor.ts";
+import type { Handle } from "../../src/xio/handle.ts";
+import { nowNs } from "./clock.ts";
+import { type Job, type StreamResult, WORD_BYTES, WORDS_PER_LINE } from "./job.ts";
+import { streamRuns } from "./stream.ts";
+
+export async function writeStream(native: Native, handle: Handle, job: Job): Promise<StreamResult> {
+  return streamRuns(job, {
+    now: () => nowNs(native),
+    announce: (messages) => control(handle, job, messages, 0),
+    write: writerOf(handle, job),
+    async answer() {
+      const message = await handle.receive();
+      if (message === undefined) throw new Error("the reader went away");
+      const [endNs = 0, wrong = 1] = new Float64Array(message.buffer, message.byteOffset, 2);
+      return { endNs, wrong };
+    },
+  });
+}
+
+export async function readStream(native: Native, handle: Handle, job: Job): Promise<void> {
+  const read = readerOf(handle, job);
+  for (;;) {
+    const message = await handle.receive();
+    if (message === undefined) throw new Error("the writer went away");
+    const [messages = 0] = new Float64Array(message.buffer, message.byteOffset, 1);
+    if (messages === 0) return;
+    const wrong = await read(messages);
+    await control(handle, job, nowNs(native), wrong);
+  }
+}
+
+async function control(handle: Handle, job: Job, first: number, second: number): Promise<void> {
+  const words = new Float64Array(Math.max(2, job.sizeBytes / WORD_BYTES));
+  words[0] = first;
+  words[1] = second;
+  await handle.send(new Uint8Array(words.buffer));
+  handle.flush();
+}
+
+function writerOf(handle: Handle, job: Job): (messages: number, first: number) => Promise<void> {
+  if (job.workload === "friendly") return (messages, first) => sendAll(handle, job, messages, first);
+  const writer = handle.writer();
+  const words = new Float64Array(writer.bytes.buffer);
+  const stamp = job.workload === "zero-copy" ? stampLines : stampAll;
+  return (messages, first) => layOut(writer, words, job, stamp, messages, first);
+}
+
+function readerOf(handle: Handle, job: Job): (messages: number) => Promise<number> {
+  if (job.workload === "friendly") return (messages) => receiveAll(handle, job, messages);
+  const check = job.workload === "zero-copy" ? checkLines : checkFirst;
+  return (messages) => walk(handle.reader(), job, check, messages);
+}
+
+// ---- friendly ----
+
+async function sendAll(handle: Handle, job: Job, messages: number, first: number): Promise<void> {
+  const words = new Float64Array(job.sizeBytes / WORD_BYTES);
+  const message = new Uint8Array(words.buffer);
+  for (let sequence = first; sequence < first + messages; sequence++) {
+    words[0] = sequence;
+    const pending = handle.send(message);
+    if (pending !== undefined) await pending;
+  }
+  handle.flush();
+}
+
+async function receiveAll(handle: Handle, job: Job, messages: number): Promise<number> {
+  // a private copy of each message: its first word, byte by byte, without an object per message
+  const words = new Float64Array(1);
+  const bytes = new Uint8Array(words.buffer);
+  let wrong = 0;
+  let sequence = 0;
+  for await (const message of handle) {
+    for (let i = 0; i < WORD_BYTES; i++) bytes[i] = message[i]!;
+    if (words[0] !== sequence || message.length !== job.sizeBytes) wrong++;
+    if (++sequence === messages) break;
+  }
+  return wrong;
+}
+
+// ---- cursors ----
+
+type Stamp = (words: Float64Array, at: number, count: number, sequence: number) => void;
+type Check = (words: Float64Array, at: number, count: number, sequence: number) => boolean;
+
+const stampAll: Stamp = (words, at, count, sequence) => {
+  for (let i = at; i < at + count; i++) words[i] = sequence;
+};
+
+const checkFirst: Check = (words, at, _count, sequence) => words[at] === sequence;
+
+const stampLines: Stamp = (words, at, count, sequence) => {
+  for (let i = at; i < at + count; i += WORDS_PER_LINE) words[i] = sequence;
+};
+
+const checkLines: Check = (words, at, count, sequence) => {
+  let right = true;
+  for (let i = at; i < at + count; i += WORDS_PER_LINE) right &&= words[i] === sequence;
+  return right;
+};
+
+async function layOut(writer: Writer, words: Float64Array, job: Job, stamp: Stamp, messages: number, first: number): Promise<void> {
+  const { sizeBytes, batch } = job;
+  const count = sizeBytes / WORD_BYTES;
+  let inBatch = 0;
+  for (let sequence = first; sequence < first + messages; sequence++) {
+    let at = writer.reserve(sizeBytes);
+    while (at < 0) {
+      writer.flush();
+      inBatch = 0;
+      await writer.wait();
+      at = writer.reserve(sizeBytes);
+    }
+    stamp(words, at / WORD_BYTES, count, sequence);
+    writer.commit(sizeBytes);
+    if (++inBatch === batch) {
+      writer.flush();
+      inBatch = 0;
+    }
+  }
+  writer.flush();
+}
+
+async function walk(reader: Reader, job: Job, check: Check, messages: number): Promise<number> {
+  const count = job.sizeBytes / WORD_BYTES;
+  let memory = reader.bytes;
+  let words = new Float64Array(memory.buffer);
+  let wrong = 0;
+  let sequence = 0;
+  while (sequence < messages) {
+    if (!reader.next()) {
+      if (!await reader.wait()) throw new Error("the writer went away");
+      continue;
+    }
+    if (reader.bytes !== memory) {
+      memory = reader.bytes;
+      words = new Float64Array(memory.buffer);
+    }
+    if (reader.length !== job.sizeBytes || !check(words, reader.offset / WORD_BYTES, count, sequence)) wrong++;
+    sequence++;
+  }
+  return wrong;
+}
