@@ -3,16 +3,14 @@
  *
  *     socket_end.ts first|second busy|asleep|stream SOCKET_PATH '{"sizeBytes":64,…}'
  *
- * Messages have a fixed size that both ends know, so the stream needs no framing: the cheapest honest protocol.
+ * Messages have a fixed size that both ends know, so the stream needs no framing: the cheapest honest protocol. `batch` messages go into one
+ * write: 1 is what a program does that writes each message, more is what a careful one does by hand.
  */
 import { type Settings, settingsOf, type Side, latencyOf, throughputOf, verify } from "./settings.ts";
 import { loadNative } from "../../src/native/load.ts";
 import { openSocket, type Socket } from "./sockets.ts";
 
 const WARM_UP = 0.1;
-/** Small messages are written this many bytes at a time, as a careful user would. */
-const CHUNK_BYTES = 16 * 1024;
-
 const native = loadNative();
 const [as, workload, path, json = "{}"] = (globalThis as { process?: { argv: string[] } }).process?.argv.slice(2) ?? [];
 const settings = settingsOf(json);
@@ -45,12 +43,11 @@ async function roundTrips(side: Side, end: Socket, with_: Settings, pauseMs: num
 }
 
 async function stream(side: Side, end: Socket, with_: Settings): Promise<object | undefined> {
-  const { sizeBytes, messages } = with_;
-  const perChunk = Math.max(1, Math.floor(CHUNK_BYTES / sizeBytes));
+  const { sizeBytes, messages, batch } = with_;
   if (side === "first") {
-    const chunks = [new Int32Array(perChunk * sizeBytes / 4), new Int32Array(perChunk * sizeBytes / 4)];
+    const chunks = [new Int32Array(batch * sizeBytes / 4), new Int32Array(batch * sizeBytes / 4)];
     for (let sent = 0, turn = 0; sent < messages; turn ^= 1) {
-      const count = Math.min(perChunk, messages - sent);
+      const count = Math.min(batch, messages - sent);
       const words = chunks[turn];
       for (let i = 0; i < count; i++) fill(words, i * sizeBytes >> 2, sizeBytes, sent + i + 1);
       await end.writeAll(new Uint8Array(words.buffer, 0, count * sizeBytes));
