@@ -5,7 +5,7 @@
 import { createInterface } from "node:readline";
 import process from "node:process";
 import { type ChannelOptions, connect, type ConnectOptions, type Handle, isFableError, listen, type Listener } from "../../mod.ts";
-import { receiveTraffic, sendTraffic, Traffic, type TrafficPlan } from "./traffic.ts";
+import { receiveTraffic, receiveTrafficBlocking, sendTraffic, sendTrafficBlocking, Traffic, type TrafficPlan } from "./traffic.ts";
 
 interface Order {
   readonly op: string;
@@ -14,6 +14,8 @@ interface Order {
   readonly plan?: TrafficPlan;
   readonly count?: number;
   readonly id?: number;
+  /** "block": without the event loop. */
+  readonly how?: "loop" | "block";
 }
 
 const handles: Handle[] = [];
@@ -38,7 +40,8 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
     say("connected", { ms: performance.now() - start, transport: handle.transport, trust: handle.trust, flow: handle.flow });
   },
   async send(order) {
-    say("sent", { count: await sendTraffic(last(order), need(order.plan), order.count ?? 0) });
+    const send = order.how === "block" ? sendTrafficBlocking : sendTraffic;
+    say("sent", { count: await send(last(order), need(order.plan), order.count ?? 0) });
   },
   /** Sends until the channel ends, counting what was handed over. */
   async flood(order) {
@@ -56,7 +59,8 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
   async receive(order) {
     const handle = last(order);
     const plan = need(order.plan);
-    const received = await receiveTraffic(handle, plan, order.count);
+    const receive = order.how === "block" ? receiveTrafficBlocking : receiveTraffic;
+    const received = await receive(handle, plan, order.count);
     // A count that is reached, or a message that is wrong, comes before the end.
     const code = handle.ended ? (await handle.closed).code : "OPEN";
     say("received", { ...received, code, at: Date.now() });

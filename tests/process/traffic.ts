@@ -3,7 +3,7 @@
  * message is a stretch of one random pool, and is compared natively. Used by the process tests and the soak.
  */
 import { Buffer } from "node:buffer";
-import type { Handle } from "../../mod.ts";
+import type { Handle, Reader } from "../../mod.ts";
 import { logUniform, seeded, sleep } from "./harness.ts";
 
 const POOL_BYTES = 4 << 20;
@@ -101,6 +101,37 @@ export async function sendTraffic(handle: Handle, plan: TrafficPlan, count: numb
   return count;
 }
 
+/** {@link sendTraffic} for a thread that blocks: the event loop never runs. */
+export function sendTrafficBlocking(handle: Handle, plan: TrafficPlan, count: number): number {
+  const traffic = new Traffic(plan);
+  const pause = pauses(plan, 1);
+  const writer = handle.writer();
+  for (let n = 0; n < count; n++) {
+    traffic.next();
+    if (traffic.size > writer.maxBytes || n % 2 === 0) {
+      // A message that finds no room waits inside; it is on its way when something can be written again.
+      const waiting = handle.send(traffic.bytes());
+      if (waiting !== undefined) {
+        waiting.catch(() => {});
+        if (!writer.waitSync()) return n;
+      }
+    } else {
+      let at = writer.reserve(traffic.size);
+      while (at < 0 && writer.waitSync()) at = writer.reserve(traffic.size);
+      if (at < 0) return n;
+      writer.bytes.set(traffic.bytes(), at);
+      writer.commit(traffic.size);
+    }
+    const ms = pause();
+    if (ms >= 0) {
+      handle.flush();
+      sleepBlocking(ms);
+    }
+  }
+  handle.flush();
+  return count;
+}
+
 export interface Received {
   readonly messages: number;
   readonly bytes: number;
@@ -108,33 +139,74 @@ export interface Received {
   readonly wrong?: string;
 }
 
-/** Takes and checks messages until `count` have come or nothing more will. Errors of the end are the caller's. */
-export async function receiveTraffic(handle: Handle, plan: TrafficPlan, count = Number.POSITIVE_INFINITY, progress?: (messages: number) => void): Promise<Received> {
-  const traffic = new Traffic(plan);
+/** Takes and checks messages until `count` have come or nothing more will. */
+export async function receiveTraffic(handle: Handle, plan: TrafficPlan, count = Number.POSITIVE_INFINITY): Promise<Received> {
+  const checker = new Checker(handle, plan);
   const pause = pauses(plan, 2);
-  const reader = handle.reader();
-  let memory: Buffer = Buffer.alloc(0);
-  let bytes = 0;
-  let messages = 0;
-  while (messages < count) {
-    if (!reader.next()) {
-      if (await reader.wait()) continue;
+  while (checker.messages < count) {
+    if (!checker.reader.next()) {
+      if (await checker.reader.wait()) continue;
       break;
     }
-    traffic.next();
-    const { bytes: source } = reader;
-    if (memory.buffer !== source.buffer || memory.byteOffset !== source.byteOffset || memory.length !== source.length) {
-      memory = Buffer.from(source.buffer, source.byteOffset, source.length);
-    }
-    const wrong = traffic.check(memory, reader.offset, reader.length);
-    if (wrong !== undefined) return { messages, bytes, wrong };
-    messages++;
-    bytes += traffic.size;
-    progress?.(messages);
+    if (!checker.take()) break;
     const ms = pause();
     if (ms >= 0) await sleep(ms);
   }
-  return { messages, bytes };
+  return checker.received();
+}
+
+/** {@link receiveTraffic} for a thread that blocks. */
+export function receiveTrafficBlocking(handle: Handle, plan: TrafficPlan, count = Number.POSITIVE_INFINITY): Received {
+  const checker = new Checker(handle, plan);
+  const pause = pauses(plan, 2);
+  while (checker.messages < count) {
+    if (!checker.reader.next()) {
+      if (checker.reader.waitSync()) continue;
+      break;
+    }
+    if (!checker.take()) break;
+    const ms = pause();
+    if (ms >= 0) sleepBlocking(ms);
+  }
+  return checker.received();
+}
+
+/** Compares what a reader stands on with what must come next. */
+class Checker {
+  readonly reader: Reader;
+  messages = 0;
+  #bytes = 0;
+  #wrong: string | undefined;
+  readonly #traffic: Traffic;
+  #memory: Buffer = Buffer.alloc(0);
+
+  constructor(handle: Handle, plan: TrafficPlan) {
+    this.reader = handle.reader();
+    this.#traffic = new Traffic(plan);
+  }
+
+  /** False if the message is wrong. */
+  take(): boolean {
+    const { reader } = this;
+    const { bytes } = reader;
+    this.#traffic.next();
+    if (this.#memory.buffer !== bytes.buffer || this.#memory.byteOffset !== bytes.byteOffset || this.#memory.length !== bytes.length) {
+      this.#memory = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
+    this.#wrong = this.#traffic.check(this.#memory, reader.offset, reader.length);
+    if (this.#wrong !== undefined) return false;
+    this.messages++;
+    this.#bytes += reader.length;
+    return true;
+  }
+
+  received(): Received {
+    return { messages: this.messages, bytes: this.#bytes, ...(this.#wrong === undefined ? {} : { wrong: this.#wrong }) };
+  }
+}
+
+function sleepBlocking(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
 /** Says for each message whether to pause after it: milliseconds, or −1. */

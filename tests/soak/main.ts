@@ -1,0 +1,93 @@
+/**
+ * `npm run soak`: the long form of what `npm test` does briefly. Ends with one line and exit 0, or 1.
+ *
+ *   npm run soak                                    10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
+ *   npm run soak -- --messages 100000               fewer messages
+ *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
+ *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: only those
+ *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
+ */
+import { writeFileSync } from "node:fs";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { type RuntimeName, World } from "../process/harness.ts";
+import { crashRounds } from "../process/rounds.ts";
+import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakPair } from "./combinations.ts";
+
+const MESSAGES = 10_000_000;
+const ROUNDS = 1000;
+const ROUND_PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = [["bun", "deno"], ["deno", "bun"]];
+/** At least so many messages a second, else something hangs. */
+const SLOWEST_PER_S = 500;
+/** A survivor's allocator may keep this much after a thousand rounds. */
+const MAX_GROWTH_BYTES = 64 << 20;
+
+const { values } = parseArgs({
+  options: { messages: { type: "string" }, rounds: { type: "string" }, only: { type: "string" }, seed: { type: "string" }, json: { type: "string" } },
+});
+const messages = Number(values.messages ?? MESSAGES);
+const rounds = Number(values.rounds ?? ROUNDS);
+const seed = Number(values.seed ?? 1);
+const failures: string[] = [];
+const results: object[] = [];
+
+if (messages > 0) for (const runtimes of PAIRS) await soakPair(runtimes);
+if (rounds > 0 && values.only === undefined) for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim);
+if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
+for (const failure of failures) console.log(`FAILED ${failure}`);
+console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
+process.exit(failures.length === 0 && results.length > 0 ? 0 : 1);
+
+async function soakPair(runtimes: readonly [RuntimeName, RuntimeName]): Promise<void> {
+  const wanted = COMBINATIONS.filter((combination) => values.only === undefined || title(runtimes, combination).includes(values.only));
+  if (wanted.length === 0) return;
+  const world = new World();
+  try {
+    await world.broker();
+    let pair = new SoakPair(world, runtimes);
+    for (const combination of wanted) {
+      const name = title(runtimes, combination);
+      try {
+        const result = await pair.run(combination, messages, seed, 60_000 + 1000 * messages / SLOWEST_PER_S);
+        record(name, result, result.wrong);
+      } catch (error) {
+        record(name, combination, error instanceof Error ? error.message : String(error));
+        await pair.stop();
+        pair = new SoakPair(world, runtimes);
+      }
+    }
+  } finally {
+    await world.close();
+  }
+}
+
+function title(runtimes: readonly [RuntimeName, RuntimeName], combination: CombinationResult | (typeof COMBINATIONS)[number]): string {
+  return `${runtimes[0]} to ${runtimes[1]} > ${describeCombination(combination)}`;
+}
+
+async function soakRounds(survivor: RuntimeName, victim: RuntimeName): Promise<void> {
+  const name = `${rounds} crash rounds: ${victim} dies, ${survivor} survives`;
+  const world = new World();
+  try {
+    await world.broker();
+    const result = await crashRounds(world, survivor, victim, rounds, seed, (round) => {
+      if (round % 100 === 99) console.log(`  ${name}: ${round + 1}`);
+    });
+    const leaked = result.grownDescriptors !== 0 || result.grownRegions !== 0 || result.grownBytes > MAX_GROWTH_BYTES;
+    const what = `grew by ${result.grownDescriptors} descriptors, ${result.grownRegions} mappings, ${result.grownBytes} bytes`;
+    console.log(`  ${name}: ${what}`);
+    record(name, result, leaked ? what : undefined);
+  } catch (error) {
+    record(name, {}, error instanceof Error ? error.message : String(error));
+  } finally {
+    await world.close();
+  }
+}
+
+function record(name: string, result: object, wrong: string | undefined): void {
+  results.push({ name, ...result, ok: wrong === undefined });
+  if (wrong !== undefined) failures.push(`${name} (--seed ${seed}): ${wrong}`);
+  const { seconds, bytes } = result as Partial<CombinationResult>;
+  const speed = seconds === undefined || bytes === undefined ? "" : ` ${seconds.toFixed(1)} s, ${(bytes / seconds / 1e9).toFixed(2)} GB/s`;
+  console.log(`${wrong === undefined ? "ok    " : "FAILED"} ${name}${speed}`);
+}
