@@ -34,16 +34,18 @@ export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
   };
 }
 
+/** struct fable_region_facts: asked several times for each connection. */
+const facts = new Uint32Array(8);
+const wideFacts = new BigUint64Array(facts.buffer);
+
 function regionFacts(library: Library, fd: number): RegionFacts | undefined {
-  const words = new Uint32Array(8);
-  if (library.region_check(fd, words) < 0) return undefined;
-  const wide = new BigUint64Array(words.buffer);
+  if (library.region_check(fd, facts) < 0) return undefined;
   return {
-    device: wide[0] as bigint,
-    inode: wide[1] as bigint,
-    sizeBytes: Number(wide[2]),
-    seals: words[6] as number,
-    isMemory: words[7] === 1,
+    device: wideFacts[0] as bigint,
+    inode: wideFacts[1] as bigint,
+    sizeBytes: Number(wideFacts[2]),
+    seals: facts[6] as number,
+    isMemory: facts[7] === 1,
   };
 }
 

@@ -3,6 +3,7 @@
  * which control region, under a key that only brokers of this runtime folder know. Nothing in it is secret; a copy is worthless to another
  * process, because user, process number and start time come from the kernel when it is shown.
  */
+import { Buffer } from "node:buffer";
 import { createHmac, timingSafeEqual } from "node:crypto";
 import * as v from "valibot";
 import { FableError } from "../errors.ts";
@@ -94,37 +95,26 @@ export class Tickets {
   }
 
   #seal(facts: object): string {
-    const payload = encodeText(JSON.stringify(facts));
-    return `${payload}.${this.#sign(payload).toString("base64url")}`;
+    const payload = Buffer.from(JSON.stringify(facts)).toString("base64url");
+    return `${payload}.${this.#sign(payload)}`;
   }
 
   /** The facts of a ticket that this key sealed, whatever they are; undefined for any other text. */
   #open(ticket: string): unknown {
     const [payload = "", signature = "", ...rest] = ticket.split(".");
     if (payload === "" || rest.length > 0) return undefined;
-    const shown = new TextEncoder().encode(signature);
-    const expected = new TextEncoder().encode(this.#sign(payload).toString("base64url"));
+    const shown = Buffer.from(signature);
+    const expected = Buffer.from(this.#sign(payload));
     // The length is no secret; timingSafeEqual demands that it is equal.
     if (shown.byteLength !== expected.byteLength || !timingSafeEqual(shown, expected)) return undefined;
-    return JSON.parse(decodeText(payload));
+    return JSON.parse(Buffer.from(payload, "base64url").toString());
   }
 
-  #sign(payload: string): { toString(encoding: "base64url"): string } {
-    return createHmac("sha256", this.#key).update("fable ticket 1\n").update(payload).digest();
+  #sign(payload: string): string {
+    return createHmac("sha256", this.#key).update(`fable ticket 1\n${payload}`).digest("base64url");
   }
 }
 
 function holds(facts: { readonly u: number; readonly p: number; readonly s: string }, process: TicketProcess): boolean {
   return facts.u === process.uid && facts.p === process.pid && facts.s === process.start;
-}
-
-function encodeText(text: string): string {
-  let binary = "";
-  for (const byte of new TextEncoder().encode(text)) binary += String.fromCharCode(byte);
-  return btoa(binary).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
-}
-
-function decodeText(text: string): string {
-  const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
-  return new TextDecoder().decode(Uint8Array.from(binary, (character) => character.charCodeAt(0)));
 }

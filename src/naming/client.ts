@@ -6,11 +6,11 @@ import { FableError } from "../errors.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { FrameLink } from "./connection.ts";
-import { Correspondence, LOST, type Reply } from "./correspondence.ts";
+import { Correspondence, LOST, type Reply, unexpected } from "./correspondence.ts";
 import { acceptorHalf, grantFrom, halfDescriptors, offerFrom } from "./halves.ts";
 import { Lifeline } from "./lifeline.ts";
 import { brokerPlace, type Place } from "./place.ts";
-import { decodeResponse, errorFrom, errorMessage, type Request, type Response, type Responses } from "./protocol.ts";
+import { decodeResponse, errorMessage, type Request, type Responses } from "./protocol.ts";
 import { Reactor } from "./reactor.ts";
 import type { ConnectRequest, FlowEntry, Grant, ListenOptions, NameEntry, NameService, RegisterOptions, Registration } from "./service.ts";
 import { parseName } from "./uri.ts";
@@ -53,6 +53,8 @@ interface HeldFlow {
   ticket: string | undefined;
   /** A duplicate of the own control region's descriptor; -1 until the channel is open. */
   controlFd: number;
+  /** The broker said so, perhaps before its program could listen for it. */
+  dead: boolean;
 }
 
 /** Connects to the name service, starting one if need be. */
@@ -206,6 +208,7 @@ class BrokerClient implements BrokerService {
   onPeerDead(flow: string, listener: () => void): () => void {
     const listeners = this.#mourners.get(flow) ?? new Set();
     this.#mourners.set(flow, listeners.add(listener));
+    if (this.#flows.get(flow)?.dead === true) queueMicrotask(() => listeners.has(listener) && listener());
     return () => {
       listeners.delete(listener);
       if (listeners.size === 0 && this.#mourners.get(flow) === listeners) this.#mourners.delete(flow);
@@ -331,7 +334,7 @@ class BrokerClient implements BrokerService {
     }
     const { message } = decoded;
     if (message.type === "offer") return this.#offered(message, descriptors);
-    if (message.type === "grant") this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1 });
+    if (message.type === "grant") this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1, dead: false });
     if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
     for (const fd of descriptors) this.#native.library.close(fd);
     if (message.type === "peer-dead") this.#mourn(message.flow);
@@ -346,7 +349,7 @@ class BrokerClient implements BrokerService {
       this.#mail.post({ type: "refuse", flow: message.flow, code: "NOT_LISTENING", message: `${message.name} no longer listens` });
       return;
     }
-    this.#flows.set(message.flow, { ticket: undefined, controlFd: -1 });
+    this.#flows.set(message.flow, { ticket: undefined, controlFd: -1, dead: false });
     try {
       const half = acceptorHalf(message.transport, listening.onOffer(offer));
       if (!this.#mail.post({ type: "accept", flow: message.flow, descriptors: [...half.roles] }, half.descriptors)) {
@@ -366,6 +369,8 @@ class BrokerClient implements BrokerService {
   }
 
   #mourn(flow: string): void {
+    const held = this.#flows.get(flow);
+    if (held !== undefined) held.dead = true;
     for (const listener of [...(this.#mourners.get(flow) ?? [])]) listener();
   }
 
@@ -391,10 +396,4 @@ function due(timeoutMs: number | undefined): { readonly deadline: number } {
 
 function refusal(error: unknown): FableError {
   return new FableError("REFUSED", error instanceof Error ? error.message : String(error));
-}
-
-function unexpected(message: Response): FableError {
-  return message.type === "error"
-    ? errorFrom(message)
-    : new FableError("PROTOCOL", `the broker answered with an unexpected ${message.type}`);
 }

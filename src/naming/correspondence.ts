@@ -239,6 +239,13 @@ export class Correspondence {
   }
 }
 
+/** The failure in a reply that is none of those expected. */
+export function unexpected(message: Response): FableError {
+  return message.type === "error"
+    ? errorFrom(message)
+    : new FableError("PROTOCOL", `the broker answered with an unexpected ${message.type}`);
+}
+
 function aborted(signal: AbortSignal): FableError {
   return new FableError("ABORTED", "the request was aborted", { cause: signal.reason });
 }

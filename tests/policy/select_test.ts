@@ -16,6 +16,9 @@ test("what was asked for", () => {
 });
 test("why a channel is untrusted is part of the reason", () => {
   assert.match(select({ ...facts, trust: "untrusted" }).reason, /untrusted, because an end asked for it$/);
-  assert.match(select({ ...facts, trust: "untrusted", trustBecause: "user" }).reason, /untrusted, because the ends belong to different users$/);
+  assert.match(
+    select({ ...facts, trust: "untrusted", trustBecause: "user" }).reason,
+    /untrusted, because the ends belong to different users$/,
+  );
   assert.doesNotMatch(select({ ...facts, requested: "unix", trust: "untrusted" }).reason, /untrusted/, "a kernel transport always copies");
 });
