@@ -112,7 +112,6 @@ async function pingAwaiting(handle: Handle, job: Job): Promise<LatencyResult> {
     if (asleep || round <= unmeasured) trips.restart();
     words.fill(round);
     await handle.send(message);
-    handle.flush();
     const answer = await handle.receive();
     if (answer === undefined) throw new Error("the other end went away");
     const done = round >= unmeasured && trips.done();
@@ -121,7 +120,6 @@ async function pingAwaiting(handle: Handle, job: Job): Promise<LatencyResult> {
   }
   words.fill(LAST);
   await handle.send(message);
-  handle.flush();
   return trips.result();
 }
 
@@ -136,6 +134,5 @@ async function pongAwaiting(handle: Handle): Promise<void> {
     const message = await handle.receive();
     if (message === undefined || new DataView(message.buffer, message.byteOffset).getFloat64(0, true) === LAST) return;
     await handle.send(message);
-    handle.flush();
   }
 }

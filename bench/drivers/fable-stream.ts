@@ -37,7 +37,6 @@ async function control(handle: Handle, job: Job, first: number, second: number):
   words[0] = first;
   words[1] = second;
   await handle.send(new Uint8Array(words.buffer));
-  handle.flush();
 }
 
 function writerOf(handle: Handle, job: Job): (messages: number, first: number) => Promise<void> {
@@ -64,7 +63,6 @@ async function sendAll(handle: Handle, job: Job, messages: number, first: number
     const pending = handle.send(message);
     if (pending !== undefined) await pending;
   }
-  handle.flush();
 }
 
 async function receiveAll(handle: Handle, job: Job, messages: number): Promise<number> {
