@@ -19,7 +19,7 @@ const RUNNERS = ["zig", "bun", "deno", "process"] as const;
 type Runner = typeof RUNNERS[number];
 
 const NO_BUILD = "--no-build";
-const RUNNER_TIMEOUT_MS = 300_000;
+const RUNNER_TIMEOUT_MS = 600_000;
 const TEST_TIMEOUT_MS = 120_000;
 
 /** The process tests drive both runtimes themselves, so one runtime runs them. */
