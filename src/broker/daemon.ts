@@ -44,6 +44,8 @@ export interface Daemon {
 }
 
 const IDLE_MS = 2000;
+/** Whoever started an embedded broker is on its way. */
+const FIRST_GUEST_MS = 5000;
 /** How long the names of a broker that crashed are kept for those who had them. */
 const GRACE_MS = 1000;
 const BACKLOG = 1024;
@@ -83,6 +85,7 @@ class RunningDaemon implements Daemon {
   readonly #end: (reason: Leaving) => void;
   #listening: { readonly fd: number; readonly watch: Watch } | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
+  #visited = false;
   #left = false;
 
   constructor(native: Native, place: Place, options: DaemonOptions, lock: { readonly fd: number; readonly succeeds: boolean }) {
@@ -198,6 +201,7 @@ class RunningDaemon implements Daemon {
       if (who.pidFd >= 0) library.close(who.pidFd);
       return;
     }
+    this.#visited = true;
     clearTimeout(this.#idle);
     const admitted = session;
     const handshake = setTimeout(() => {
@@ -211,11 +215,12 @@ class RunningDaemon implements Daemon {
     if (this.#options.embedded !== true || this.#left) return;
     clearTimeout(this.#idle);
     if (!this.#broker.idle) return;
+    const idleMs = this.#options.idleMs ?? IDLE_MS;
     this.#idle = setTimeout(() => {
       // Somebody may be waiting in the queue at this very moment.
       this.#acceptSome();
       if (this.#broker.idle) this.#leave("idle");
-    }, this.#options.idleMs ?? IDLE_MS);
+    }, this.#visited ? idleMs : Math.max(idleMs, FIRST_GUEST_MS));
   }
 
   #leave(reason: Leaving): void {

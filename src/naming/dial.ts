@@ -10,7 +10,7 @@ import { FrameLink, type LinkEnd } from "./connection.ts";
 import { type Place, utf8 } from "./place.ts";
 import { decodeResponse, encode, errorFrom, LAYOUT_RANGE, PROTOCOL_RANGE, type Responses } from "./protocol.ts";
 import type { Reactor } from "./reactor.ts";
-import { startBroker, takeStartLock } from "./start.ts";
+import { brokerHoldsLock, startBroker, takeStartLock } from "./start.ts";
 
 /** What a connection delivers once the broker has welcomed it. */
 export interface ClientHandlers {
@@ -40,8 +40,9 @@ export interface Welcomed {
 /** A client's own messages must fit into its memory, not into a broker's patience. */
 const CLIENT_LINK = { maxQueued: 65_536, maxIdleRings: 1_000_000 };
 const HANDSHAKE_MS = 5000;
-/** After this long without a socket, the broker that was started is given up and another one started. */
-const START_PATIENCE_MS = 5000;
+/** After this long without an answer, another broker is started if none holds the lock; twice as long each time. One too many leaves by itself. */
+const START_PATIENCE_MS = 1000;
+const LOCK_PAUSE_MS = 20;
 const EMPTY = -1;
 const ENOSPACE = -2;
 const SYSTEM = -13;
@@ -152,7 +153,8 @@ class Starter {
   readonly #native: Native;
   readonly #options: DialOptions;
   #lock: number | undefined;
-  #startedAt = -Infinity;
+  #patience = START_PATIENCE_MS;
+  #nextStart = -Infinity;
 
   constructor(native: Native, options: DialOptions) {
     this.#native = native;
@@ -160,15 +162,19 @@ class Starter {
   }
 
   attempt(): void {
-    if (performance.now() - this.#startedAt < START_PATIENCE_MS) return;
+    if (performance.now() < this.#nextStart) return;
     if (this.#lock === undefined) {
       this.#lock = takeStartLock(this.#native.library, this.#options.place);
       // Whoever had the lock until now may just have finished: look for its broker once more before starting another.
       return;
     }
+    // One that begins or leaves has its lock before and after its socket: it will answer soon, or be gone.
+    this.#nextStart = performance.now() + LOCK_PAUSE_MS;
+    if (brokerHoldsLock(this.#native.library, this.#options.place)) return;
+    this.#nextStart = performance.now() + this.#patience;
+    this.#patience *= 2;
     startBroker(this.#native, this.#options.place, this.#options.command);
     this.#options.starting();
-    this.#startedAt = performance.now();
   }
 
   release(): void {

@@ -16,6 +16,14 @@ const EMPTY = -1;
 const NOTHING = new Uint8Array(0);
 const PATH_BYTES = 4096;
 
+/** True while some broker of this socket lives, whether it answers or not. */
+export function brokerHoldsLock(library: Library, place: Place): boolean {
+  const path = utf8(place.lock);
+  const fd = library.lock(path, path.byteLength);
+  if (fd >= 0) library.close(fd);
+  return fd === EMPTY;
+}
+
 /** Makes the runtime folder and takes the start lock. Undefined when somebody else is starting a broker. */
 export function takeStartLock(library: Library, place: Place): number | undefined {
   makeFolder(library, place);
