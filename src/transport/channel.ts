@@ -228,6 +228,8 @@ export class Channel implements WritePort, ReadPort {
 
   consume(bytes: number, messages: number, payloadBytes: number): void {
     this.native.library.consume(this.handle, bytes, messages, payloadBytes);
+    // What waits in a socket for want of memory here is announced by nobody.
+    if (!this.transport.sharedMemory) this.#waiter.rung();
   }
 
   block(word: number): number {

@@ -93,6 +93,16 @@ export class RecordWriter {
     return at + HEADER_BYTES;
   }
 
+  /** True if {@link place} would find room; what was placed last stays so. */
+  hasRoomFor(size: number): boolean {
+    const { at, pad, length } = this;
+    const found = this.place(size) >= 0;
+    this.at = at;
+    this.pad = pad;
+    this.length = length;
+    return found;
+  }
+
   /** True if `bytes` of records are free, whatever their shape. */
   fits(bytes: number): boolean {
     return bytes <= this.#room || this.#refresh(bytes);
@@ -100,7 +110,8 @@ export class RecordWriter {
 
   /** Commits the record placed last, of which `size` bytes are payload. */
   commit(size: number, kind: number = RECORD_MESSAGE): void {
-    const length = recordLength(this.at, size);
+    // A shorter record may want more slack than there is room for.
+    const length = Math.min(recordLength(this.at, size), this.length);
     this.length = length;
     const pad = this.pad;
     if (pad !== 0) this.put(this.head, RECORD_PAD, 0, pad);

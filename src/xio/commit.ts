@@ -3,6 +3,7 @@ import { FableError } from "../errors.ts";
 import { type Buffer, LentReadBuffer, OpenWriteBuffer } from "./buffer.ts";
 import type { Handle } from "./handle.ts";
 import type { Outbox } from "./outbox.ts";
+import type { Reservation } from "./reservation.ts";
 
 /** One message to be copied in from buffers that come from elsewhere. */
 interface Translation {
@@ -54,18 +55,29 @@ function messagesOf(buffers: readonly Buffer[], size: number | undefined): reado
 }
 
 function translate(handle: Handle, outbox: Outbox, messages: readonly Translation[]): boolean {
-  const mark = outbox.mark();
-  const targets: OpenWriteBuffer[][] = [];
-  for (const { size } of messages) {
-    const reservation = outbox.reserve(size);
-    if (reservation === undefined) {
-      outbox.undo(mark);
-      return false;
-    }
-    targets.push(reservation.pieces.map((_, index) => new OpenWriteBuffer(handle, outbox, reservation, index)));
+  const targets = reserveAll(outbox, messages);
+  if (targets === undefined) return false;
+  for (const [index, message] of messages.entries()) {
+    const reservation = targets[index];
+    copyMessage(message, reservation.pieces.map((_, piece) => new OpenWriteBuffer(handle, outbox, reservation, piece)));
   }
-  for (const [index, message] of messages.entries()) copyMessage(message, targets[index]);
   return true;
+}
+
+/** Room for all of them, or for none. */
+function reserveAll(outbox: Outbox, messages: readonly Translation[]): readonly Reservation[] | undefined {
+  const made: Reservation[] = [];
+  try {
+    for (const { size } of messages) {
+      const reservation = outbox.reserve(size);
+      if (reservation === undefined) break;
+      made.push(reservation);
+    }
+    if (made.length === messages.length) return made;
+  } finally {
+    if (made.length !== messages.length) { for (const reservation of made.reverse()) outbox.cancel(reservation); }
+  }
+  return undefined;
 }
 
 function copyMessage({ sources, size }: Translation, targets: readonly OpenWriteBuffer[]): void {

@@ -142,7 +142,7 @@ export class Connection {
   /** The peer is gone, or at fault: those who wait get what is there, then the end. */
   #end(): void {
     this.inbox.ready();
-    if (!this.released) this.inbox.peek();
+    if (!this.released) this.inbox.lookForEnd();
     this.#checkEnd();
   }
 
@@ -175,7 +175,7 @@ export class Connection {
     switch (this.channel.peerState()) {
       case "closed":
         if (this.#closing !== undefined) return "CLOSED";
-        return this.#finished() ? "ENDED" : "PEER_CLOSED";
+        return this.#finished() && this.#allTaken() ? "ENDED" : "PEER_CLOSED";
       case "faulted":
         return "PEER_FAULT";
       case "dead":

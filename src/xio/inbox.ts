@@ -120,6 +120,13 @@ export class Inbox {
     return false;
   }
 
+  /** Notices the end if nothing is left before it, without moving: a cursor's current message stays what it is. */
+  lookForEnd(): void {
+    const { reader } = this;
+    if (this.ended || reader.inWindow || !reader.betweenMessages) return;
+    if (!reader.nextWindow()) this.#noticeEnd();
+  }
+
   // ---- lent in place ----
 
   /** Up to `max` pieces of messages, in place. */
@@ -190,7 +197,8 @@ export class Inbox {
   #copyFromArena(): Uint8Array<ArrayBuffer> {
     const { reader } = this;
     const { at, length } = reader;
-    if (length > SMALL_RECORD_BYTES) return reader.memory.slice(at, at + length);
+    // A record may be much longer than its message, and a hostile peer's is.
+    if (length > SMALL_RECORD_BYTES || reader.offset - at > RUN_BYTES) return reader.memory.slice(at, at + length);
     if (this.#runWindow !== reader.windows || at >= this.#runEnd) this.#copyRun(at - HEADER_BYTES);
     const from = at + this.#runDelta;
     return this.#slab.subarray(from, from + length);

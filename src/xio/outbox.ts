@@ -78,6 +78,8 @@ export class Outbox {
 
   /** Takes a message, waiting for its turn and for room. Its bytes must not change before the promise resolves. */
   enqueue(message: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+    this.#refuse(message);
+    if (signal?.aborted) return Promise.reject(abortedSend(signal));
     if (this.#queue.length >= this.#options.maxQueuedSends) {
       return Promise.reject(
         new FableError("ENOSPACE", `${this.#queue.length} sends are waiting for room already.`, {
@@ -85,7 +87,6 @@ export class Outbox {
         }),
       );
     }
-    signal?.throwIfAborted();
     return new Promise((resolve, reject) => {
       const fragments = message.length > this.#writer.maxPayloadBytes ? new FragmentWriter(message) : undefined;
       const queued: Queued = { message, fragments, resolve, reject };
@@ -152,16 +153,6 @@ export class Outbox {
     this.#settle();
   }
 
-  /** Where `reserve` stands, for {@link undo}. */
-  mark(): number {
-    return this.#reservations.length;
-  }
-
-  /** Cancels what was reserved since the mark. */
-  undo(mark: number): void {
-    for (const reservation of this.#reservations.slice(mark)) this.cancel(reservation);
-  }
-
   // ---- waiting and ending ----
 
   /** True if a message like the one that found no room last would find it now. */
@@ -169,7 +160,7 @@ export class Outbox {
     if (!this.open) return false;
     const size = Math.max(1, this.#needed);
     const writer = this.#writer;
-    return size <= writer.maxPayloadBytes ? writer.place(size) >= 0 : writer.fits(size + PIECES_EXTRA_BYTES);
+    return size <= writer.maxPayloadBytes ? writer.hasRoomFor(size) : writer.fits(size + PIECES_EXTRA_BYTES);
   }
 
   /** Throws if nothing will ever be taken again. */
@@ -189,7 +180,9 @@ export class Outbox {
     this.#channel.want(WRITABLE);
     return () => {
       this.#watchers.delete(listener);
-      if (this.#watchers.size === 0 && this.#queue.length === 0) this.#channel.unwant(WRITABLE);
+      if (this.#watchers.size !== 0 || this.#queue.length !== 0) return;
+      this.#channel.unwant(WRITABLE);
+      this.#channel.pump(); // which goes on waiting if the socket has not taken everything
     };
   }
 
@@ -262,6 +255,7 @@ export class Outbox {
   }
 
   #assertSize(size: number): void {
+    if (!Number.isInteger(size) || size < 0) throw new FableError("BAD_ARGUMENT", `A message cannot have ${size} bytes.`);
     if (size <= this.maxMessageBytes) return;
     throw new FableError("TOO_LARGE", `A message of ${size} bytes is over the channel's limit of ${this.maxMessageBytes}.`, {
       remedy: "Raise maxMessageBytes on both ends, or send it in parts.",
@@ -340,7 +334,7 @@ export class Outbox {
       // A message whose first fragment is under way cannot be taken back: it goes on.
       if (at < 0 || queued.fragments?.begun) return;
       this.#queue.splice(at, 1);
-      queued.reject(new FableError("ABORTED", "The send was aborted before there was room for the message.", { cause: signal.reason }));
+      queued.reject(abortedSend(signal));
       this.pump();
     };
     signal.addEventListener("abort", abort, { once: true });
@@ -361,4 +355,8 @@ export class Outbox {
     if (!this.#closing || this.#queue.length !== 0 || this.#reservations.length !== 0 || this.#private !== undefined) return;
     this.#settled?.resolve();
   }
+}
+
+function abortedSend(signal: AbortSignal): FableError {
+  return new FableError("ABORTED", "The send was aborted before there was room for the message.", { cause: signal.reason });
 }

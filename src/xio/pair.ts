@@ -2,11 +2,11 @@
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
-import type { MadeDescriptors } from "../transport/channel.ts";
+import type { Channel, MadeDescriptors } from "../transport/channel.ts";
 import { transportByName } from "../transport/registry.ts";
 import type { TransportName } from "../transport/transport.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
-import { CONNECTION, type Handle } from "./handle.ts";
+import type { Handle } from "./handle.ts";
 import { type ChannelOptions, resolveChannelOptions } from "./options.ts";
 
 /** Options of {@link channelPair}. */
@@ -37,33 +37,44 @@ export function channelPair(options: PairOptions = {}): [Handle, Handle] {
 export function pairOn(native: Native, options: PairOptions): [Handle, Handle] {
   const settings = resolveChannelOptions(options);
   const transport = transportByName(options.transport ?? "mempipe");
-  const left = makeHalf(native, "initiator", transport, settings.trust, settings);
-  const right = makeHalf(native, "acceptor", transport, settings.trust, settings);
-  const introduction = { peer: { name: "xio://anonymous/0", pid: 0, uid: 0 }, flow: "" };
+  const channels: Channel[] = [];
   try {
-    const forLeft = duplicate(native, right.made);
-    const forRight = duplicate(native, left.made);
-    const handles: [Handle, Handle] = [
-      completeHandle(
-        left,
-        { ...forLeft, doorbellFd: undefined, dataFd: undefined, pidFd: undefined, trust: settings.trust },
-        settings,
-        introduction,
-      ),
-      completeHandle(right, { ...forRight, pidFd: undefined, trust: settings.trust }, settings, introduction),
-    ];
-    // Spinning would keep the only thread from doing what is waited for.
-    for (const handle of handles) handle[CONNECTION].channel.spins = false;
-    return handles;
-  } finally {
-    left.closeMade();
-    right.closeMade();
+    const left = makeHalf(native, "initiator", transport, settings.trust, settings);
+    channels.push(left);
+    const right = makeHalf(native, "acceptor", transport, settings.trust, settings);
+    channels.push(right);
+    const { trust } = settings;
+    const introduction = { peer: { name: "xio://anonymous/0", pid: 0, uid: 0 }, flow: "" };
+    const forLeft = { ...duplicate(native, right.made), pidFd: undefined, trust };
+    const leftHandle = completeHandle(left, forLeft, settings, introduction);
+    const forRight = { ...duplicate(native, left.made), pidFd: undefined, trust };
+    const rightHandle = completeHandle(right, forRight, settings, introduction);
+    for (const channel of channels) {
+      channel.closeMade();
+      // Spinning would keep the only thread from doing what is waited for.
+      channel.spins = false;
+    }
+    return [leftHandle, rightHandle];
+  } catch (error) {
+    for (const channel of channels) channel.close();
+    throw error;
   }
 }
 
 /** The peer consumes what it is given; the maker closes its own. */
 function duplicate(native: Native, made: MadeDescriptors): MadeDescriptors {
-  const copy = (fd: number | undefined): number | undefined =>
-    fd === undefined ? undefined : check(native.library, native.library.dup(fd), "duplicate a descriptor");
-  return { controlFd: copy(made.controlFd)!, ringFd: copy(made.ringFd), doorbellFd: copy(made.doorbellFd), dataFd: copy(made.dataFd) };
+  const { library } = native;
+  const copies: number[] = [];
+  const copy = (fd: number | undefined): number | undefined => {
+    if (fd === undefined) return undefined;
+    const fdCopy = check(library, library.dup(fd), "duplicate a descriptor");
+    copies.push(fdCopy);
+    return fdCopy;
+  };
+  try {
+    return { controlFd: copy(made.controlFd)!, ringFd: copy(made.ringFd), doorbellFd: copy(made.doorbellFd), dataFd: copy(made.dataFd) };
+  } catch (error) {
+    for (const fd of copies) library.close(fd);
+    throw error;
+  }
 }

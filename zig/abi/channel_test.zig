@@ -383,3 +383,55 @@ fn countDescriptors() u32 {
     }
     return count;
 }
+
+test "a message in fragments that its writer did not finish is discarded, not a fault" {
+    const long = try std.testing.allocator.alloc(u8, 20_000);
+    defer std.testing.allocator.free(long);
+    @memset(long, 7);
+    for (every) |setup| {
+        const pair = try Pair.init(setup);
+        defer _ = abi.fable_channel_close(pair.b);
+        try expectEqual(status.OK, send(pair.a, "whole"));
+        // until nothing more of it goes anywhere
+        while (send(pair.a, long) == status.OK) {}
+        _ = abi.fable_channel_close(pair.a);
+        var got: u32 = 0;
+        while (true) : (got += 1) {
+            const size = abi.fable_receive(pair.b, long.ptr, @intCast(long.len));
+            if (size < 0) {
+                try expectEqual(status.ENDED, size);
+                break;
+            }
+        }
+        try expect(got > 0);
+    }
+}
+
+test "what a dead peer left in the socket comes out when there is memory for it again" {
+    const pair = try Pair.init(.{ .kind = unix });
+    defer pair.deinit();
+    const text: [500]u8 = @splat('x');
+    var sent: u32 = 0;
+    while (send(pair.a, &text) == status.OK) sent += 1;
+    // hold all that fits into the arena
+    var lent: u32 = 0;
+    while (true) {
+        const bytes = abi.fable_refill(pair.b);
+        if (bytes < 0) break;
+        lent += @intCast(bytes);
+    }
+    try expectEqual(status.OK, abi.fable_channel_peer_died(pair.b));
+    try expectEqual(status.EMPTY, abi.fable_refill(pair.b));
+    try expectEqual(status.OK, abi.fable_consume(pair.b, lent, 0, 0));
+    try expect(abi.fable_refill(pair.b) > 0);
+}
+
+test "what nobody will take is not queued" {
+    const pair = try Pair.init(.{ .kind = unix });
+    defer _ = abi.fable_channel_close(pair.a);
+    while (send(pair.a, "0123456789") == status.OK) {}
+    try expect(abi.fable_pump(pair.a) > 0);
+    try expectEqual(status.OK, abi.fable_close_write(pair.a));
+    _ = abi.fable_channel_close(pair.b);
+    try expectEqual(status.ENDED, abi.fable_pump(pair.a));
+}

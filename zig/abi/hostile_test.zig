@@ -95,7 +95,7 @@ test "fragments that do not add up" {
         .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.last, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
         .{ .{ .h = Header.of(.first, 16, 24), .total = 12 }, .{ .h = Header.of(.more, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
         .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
-        .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.end, 0, 8), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
+        .{ .{ .h = Header.of(.first, 16, 24), .total = 100 }, .{ .h = Header.of(.marker, 0, 8), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
         .{ .{ .h = Header.of(.first, 16, 24), .total = 4 }, .{ .h = Header.of(.last, 8, 16), .total = 0 }, .{ .h = Header.of(.last, 8, 16), .total = 0 } },
     };
     for (cases) |case| {

@@ -79,11 +79,13 @@ pub fn Reading(comptime Self: type) type {
             var wrong: u32 = fault.none;
             var ended = false;
             var hung_up = false;
+            var starved = false;
             switch (c.transport) {
                 inline else => |*t| {
                     wrong = t.fault();
                     ended = t.ended();
                     hung_up = t.hungUp();
+                    starved = t.starved();
                 },
             }
             if (wrong != fault.none) c.fail(wrong);
@@ -95,7 +97,8 @@ pub fn Reading(comptime Self: type) type {
                 .no => if (hung_up) hungUp(c) else .empty,
                 .write_closed, .closed => if (!streams) .ended else if (hung_up) hungUp(c) else .empty,
                 .faulted => c.accused(),
-                .dead => .peer_dead,
+                // what a dead peer sent before is still in the socket: first comes what was sent
+                .dead => if (starved) .empty else .peer_dead,
             };
             if (outcome == .peer_dead) c.block[Block.peer_state] = channels.peer_state_dead;
             return @intFromEnum(outcome);

@@ -104,7 +104,9 @@ pub fn Writing(comptime Self: type) type {
             const queued = switch (c.transport) {
                 inline else => |*t| t.pump(),
             };
-            if (queued != 0 and c.writer().refresh()) c.writer().shortage = c.writer().free();
+            if (queued == 0) return 0;
+            if (broken(c)) if (unheard(c)) |bad| return @intFromEnum(bad); // nobody will ever take them
+            if (c.writer().refresh()) c.writer().shortage = c.writer().free();
             return @intCast(queued);
         }
 

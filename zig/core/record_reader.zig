@@ -48,7 +48,9 @@ pub const Checker = struct {
                 if (h.kind == .last) c.open = false;
                 return fault.none;
             },
-            .end, .marker => return if (c.open or h.size != 0) fault.fragment else fault.none,
+            // a writer that closes in the middle of a message abandons it
+            .end => return if (h.size != 0) fault.fragment else fault.none,
+            .marker => return if (c.open or h.size != 0) fault.fragment else fault.none,
             else => return fault.kind,
         }
     }

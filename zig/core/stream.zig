@@ -47,6 +47,8 @@ pub const StreamReader = struct {
     ended: bool = false,
     /// The socket said that nothing more will come.
     hung_up: bool = false,
+    /// There was no room to receive into: lent records are in the way.
+    starved: bool = false,
     fault: u32 = fault.none,
 
     pub fn init(arena: [*]align(4096) u8, ring_bytes: u32, max_message: u32, a_bell: *bell.Bell) StreamReader {
@@ -123,12 +125,14 @@ pub const StreamReader = struct {
 
     /// Receives once, as much as fits. True: something came (or the other side hung up).
     pub fn fill(r: *StreamReader, socket: i32, comptime Sys: type) bool {
+        r.starved = false;
         if (r.hung_up or r.ended or r.fault != fault.none) return false;
         // room up to the end of the lap that `filled` is in, and never over lent records
         const offset = r.offsetOf(r.filled);
-        if (offset == 0 and r.filled != r.scanned) return false; // the lap is full of a record that has to wrap first
+        // no room, or the lap is full of a record that has to wrap first
         const room = @min(r.ring_bytes - offset, r.consumed + r.ring_bytes - r.filled);
-        if (room == 0) return false;
+        r.starved = room == 0 or (offset == 0 and r.filled != r.scanned);
+        if (r.starved) return false;
         const count = Sys.receive(socket, r.arena + offset, room);
         if (count == Sys.again) return false;
         if (count <= 0) {

@@ -84,6 +84,10 @@ pub const Ring = struct {
     pub fn hungUp(_: *const Ring) bool {
         return false;
     }
+    /// More may have come than there is memory for here.
+    pub fn starved(_: *const Ring) bool {
+        return false;
+    }
 };
 
 pub fn Stream(comptime Sys: type) type {
@@ -171,6 +175,9 @@ pub fn Stream(comptime Sys: type) type {
         }
         pub fn hungUp(t: *const Self) bool {
             return t.reader.hung_up;
+        }
+        pub fn starved(t: *const Self) bool {
+            return t.reader.starved;
         }
     };
 }
