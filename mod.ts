@@ -27,6 +27,7 @@ export { connect, type Context, listen, registerName, type RegisterOptions } fro
 export type { Listener } from "./src/xio/listener.ts";
 export type { ChannelOptions, ConnectOptions, ListenOptions, SessionOptions } from "./src/xio/options.ts";
 export { channelPair, type PairOptions } from "./src/xio/pair.ts";
+export { type ChannelPort, channelPort, openPort, type PortAndHandle } from "./src/xio/port.ts";
 
 // One end of a channel
 export type { Buffer, ReadBuffer, WriteBuffer } from "./src/xio/buffer.ts";

@@ -45,7 +45,7 @@ export function directListen(native: Native, path: string, options: ChannelOptio
     async accept() {
       const socket = await retried(native, fd, () => library.accept(fd), `accept at ${path}`);
       try {
-        return await answer(native, socket, options);
+        return await answerChannel(native, socket, options);
       } finally {
         library.close(socket);
       }
@@ -60,13 +60,14 @@ export async function directConnect(native: Native, path: string, options: Direc
   const name = new TextEncoder().encode(path);
   const socket = check(library, library.dial(name, name.length), `connect to ${path}`);
   try {
-    return await offer(native, socket, options);
+    return await offerChannel(native, socket, options);
   } finally {
     library.close(socket);
   }
 }
 
-async function offer(native: Native, socket: number, options: DirectOptions): Promise<Handle> {
+/** The initiator's side, over a packet socket that stays the caller's. */
+export async function offerChannel(native: Native, socket: number, options: DirectOptions): Promise<Handle> {
   const settings = resolveChannelOptions(options);
   const transport = transportByName(options.transport ?? "mempipe");
   const channel = makeHalf(native, "initiator", transport, settings.trust, settings);
@@ -83,7 +84,8 @@ async function offer(native: Native, socket: number, options: DirectOptions): Pr
   }
 }
 
-async function answer(native: Native, socket: number, options: ChannelOptions): Promise<Handle> {
+/** The acceptor's side, over a packet socket that stays the caller's. */
+export async function answerChannel(native: Native, socket: number, options: ChannelOptions): Promise<Handle> {
   const { greeting, descriptors } = await receive(native, socket);
   const settings = resolveChannelOptions(options);
   const transport = transportByName(greeting.transport);

@@ -9,6 +9,7 @@ const record = @import("../layout/record.zig");
 const control = @import("../layout/control.zig");
 const core = @import("../core/channel.zig");
 const handles = @import("../core/handles.zig");
+const threads = @import("../sys/threads.zig");
 
 pub const ChannelOptions = extern struct {
     size_bytes: u32,
@@ -85,6 +86,7 @@ pub export fn fable_channel_new(pointer: ?*ChannelOptions) callconv(.c) i32 {
         return if (outcome == .system) status.system(@enumFromInt(errno)) else answer(outcome);
     }
     options.handle = call.channels.publish(slot, status.threadPointer());
+    threads.End(closeOwned).watch();
     options.control_fd = offer.control;
     options.ring_fd = offer.ring;
     options.peer_doorbell_fd = offer.doorbell;
@@ -193,6 +195,15 @@ pub export fn fable_channel_close(handle: u32) callconv(.c) i32 {
     channel.close();
     call.channels.release(slot);
     return status.OK;
+}
+
+/// A thread that ends closes what it owns, because nobody else can: a worker that is terminated, or just forgot.
+fn closeOwned() void {
+    const thread = status.threadPointer();
+    for (0..handles.slots) |slot| {
+        const handle = call.channels.handleAt(@intCast(slot), thread) orelse continue;
+        _ = fable_channel_close(handle);
+    }
 }
 
 pub export fn fable_send(handle: u32, bytes: ?[*]const u8, size_bytes: u32) callconv(.c) i32 {

@@ -61,6 +61,13 @@ pub fn Table(comptime T: type) type {
             return &t.items[slot];
         }
 
+        /// The handle in `slot`, if `thread` owns it.
+        pub fn handleAt(t: *Self, slot: u32, thread: usize) ?u32 {
+            const generation = t.generations[slot].load(.acquire);
+            if (generation == 0 or generation == generation_limit or t.owners[slot] != thread) return null;
+            return generation << 12 | slot;
+        }
+
         /// For figures that any thread may ask for: valid until unlock().
         pub fn getLocked(t: *Self, handle: u32) ?*T {
             const slot = handle & slot_mask;
@@ -95,6 +102,9 @@ test "a handle is stale after release, and its slot comes again under another" {
     const handle = t.publish(slot, 7);
     try std.testing.expectError(error.WrongThread, t.get(handle, 8));
     (try t.get(handle, 7)).* = 42;
+    try std.testing.expectEqual(handle, t.handleAt(slot, 7));
+    try std.testing.expectEqual(null, t.handleAt(slot, 8));
+    try std.testing.expectEqual(null, t.handleAt(slot +% 1 & slot_mask, 7));
     t.retire(slot);
     try std.testing.expectError(error.BadHandle, t.get(handle, 7));
     t.release(slot);

@@ -19,6 +19,8 @@ const Pthread = struct {
     attr_init: ?*const fn (*Attributes) callconv(.c) c_int,
     attr_setstacksize: ?*const fn (*Attributes, usize) callconv(.c) c_int,
     attr_destroy: ?*const fn (*Attributes) callconv(.c) c_int,
+    key_create: ?*const fn (*c_uint, *const fn (?*anyopaque) callconv(.c) void) callconv(.c) c_int,
+    setspecific: ?*const fn (c_uint, ?*const anyopaque) callconv(.c) c_int,
     dladdr: ?*const fn (*const anyopaque, *Info) callconv(.c) c_int,
     dlopen: ?*const fn ([*:0]const u8, c_int) callconv(.c) ?*anyopaque,
 };
@@ -38,6 +40,8 @@ var resolved: Pthread = .{
     .attr_init = weak(.attr_init, "pthread_attr_init"),
     .attr_setstacksize = weak(.attr_setstacksize, "pthread_attr_setstacksize"),
     .attr_destroy = weak(.attr_destroy, "pthread_attr_destroy"),
+    .key_create = weak(.key_create, "pthread_key_create"),
+    .setspecific = weak(.setspecific, "pthread_setspecific"),
     .dladdr = weak(.dladdr, "dladdr"),
     .dlopen = weak(.dlopen, "dlopen"),
 };
@@ -112,6 +116,38 @@ pub fn keepLoaded() void {
     var info: Info = undefined;
     if (locate(&keepLoaded, &info) == 0) return;
     if (info.file_name) |name| _ = open(name, lazy | no_load | no_delete);
+}
+
+/// Calls `ended` on each of the host's threads that asked for it with watch(), when that thread ends, however it ends. The main thread's end
+/// is the end of the process, and no reason for a call. Without the host's libc nothing is called.
+pub fn End(comptime ended: fn () void) type {
+    return struct {
+        var key: c_uint = 0;
+        /// 0: no key yet, 1: one is being made, 2: made, 3: there is none.
+        var made: std.atomic.Value(u32) = .init(0);
+
+        pub fn watch() void {
+            if (!hosted) return;
+            if (made.load(.acquire) < 2) make();
+            if (made.load(.acquire) != 2) return;
+            if (host().setspecific) |set| _ = set(key, &key); // anything but null
+        }
+
+        fn make() void {
+            if (made.cmpxchgStrong(0, 1, .acquire, .acquire) != null) {
+                while (made.load(.acquire) == 1) std.atomic.spinLoopHint();
+                return;
+            }
+            const create_key = host().key_create;
+            const works = if (create_key) |function| function(&key, atEnd) == 0 else false;
+            if (works) keepLoaded();
+            made.store(if (works) 2 else 3, .release);
+        }
+
+        fn atEnd(_: ?*anyopaque) callconv(.c) void {
+            ended();
+        }
+    };
 }
 
 test "a thread runs with signals blocked and is joined" {
