@@ -1,5 +1,6 @@
 /** Ends that are killed: the broker says so to the other end, gives names and quotas back, and forgets the flow. */
 import assert from "node:assert/strict";
+import process from "node:process";
 import { describe, test } from "node:test";
 import { RUNTIMES, World } from "../process/harness.ts";
 import { closeGranted, eventually, inScene, type Scene } from "./support.ts";
@@ -77,7 +78,7 @@ for (const runtime of RUNTIMES) {
         await peer.next("listening");
         const caller = await scene.client();
         // Stopped, it takes offers but answers none.
-        peer.kill("SIGSTOP");
+        process.kill(peer.pid, "SIGSTOP");
         let prepared = 0;
         const request = scene.request("xio://server", { ringBytes: 4096, timeoutMs: 20_000 });
         const pending = caller.connect({
