@@ -197,12 +197,17 @@ class BrokerClient implements BrokerService {
   }
 
   flowClosed(flow: string): void {
+    if (this.#dropFlow(flow)) this.#mail.post({ type: "flow-closed", flow });
+  }
+
+  /** Forgets a flow and what was kept of it. False if it was not known. */
+  #dropFlow(flow: string): boolean {
     const held = this.#flows.get(flow);
     this.#flows.delete(flow);
     this.#mourners.delete(flow);
-    if (held === undefined) return;
+    if (held === undefined) return false;
     if (held.controlFd >= 0) this.#native.library.close(held.controlFd);
-    this.#mail.post({ type: "flow-closed", flow });
+    return true;
   }
 
   onPeerDead(flow: string, listener: () => void): () => void {
@@ -357,7 +362,7 @@ class BrokerClient implements BrokerService {
         queueMicrotask(() => this.#mourn(message.flow));
       }
     } catch (error) {
-      this.#flows.delete(message.flow);
+      this.#dropFlow(message.flow);
       const { code, message: why, remedy } = errorMessage(1, error instanceof FableError ? error : refusal(error));
       this.#mail.post({ type: "refuse", flow: message.flow, code, message: why, ...(remedy === undefined ? {} : { remedy }) });
     }

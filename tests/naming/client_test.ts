@@ -138,6 +138,9 @@ describe("connecting", () => {
       await registration.listen({
         backlog: 1,
         onOffer: (offer) => {
+          // It had begun to take the flow in: what that left open goes with the refusal.
+          server.flowOpened(offer.flow, offer.controlFd);
+          server.onPeerDead(offer.flow, () => assert.fail());
           closeGranted(offer);
           return (outcomes.shift() as () => never)();
         },
