@@ -24,7 +24,7 @@ export interface Introduction {
   readonly released?: () => void;
 }
 
-/** Takes the peer's half in; if that fails, the channel is closed. */
+/** Takes the peer's half in; if that fails, the channel is closed and released. */
 export function completeHandle(
   channel: Channel,
   half: PeerDescriptors,
@@ -38,6 +38,7 @@ export function completeHandle(
     return new Handle(new Connection({ ...introduction, channel, maxMessageBytes, trust, checked, maxHeldBuffers, maxQueuedSends }));
   } catch (error) {
     channel.close();
+    introduction.released?.();
     throw error;
   }
 }

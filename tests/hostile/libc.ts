@@ -24,6 +24,7 @@ interface Libc {
   fallocate(fd: number, mode: number, offset: bigint, size: bigint): number;
   fcntl(fd: number, command: number, argument: number): number;
   mmap(address: null, size: bigint, protection: number, flags: number, fd: number, offset: bigint): NativePointer | null;
+  open(path: Uint8Array, flags: number): number;
   close(fd: number): number;
   getpid(): number;
 }
@@ -37,6 +38,7 @@ function libc(): Libc {
     fallocate: { parameters: ["i32", "i32", "u64", "u64"], result: "i32" },
     fcntl: { parameters: ["i32", "i32", "u32"], result: "i32" },
     mmap: { parameters: ["pointer", "u64", "i32", "i32", "i32", "u64"], result: "pointer" },
+    open: { parameters: ["buffer", "i32"], result: "i32" },
     close: { parameters: ["i32"], result: "i32" },
     getpid: { parameters: [], result: "i32" },
   }) as unknown as Libc;
@@ -70,6 +72,11 @@ export function region(sizeBytes: number, prepare: (view: DataView) => void, sea
     truncate: (size) => c.ftruncate(fd, BigInt(size)),
     punch: () => c.fallocate(fd, PUNCH_HOLE_KEEP_SIZE, 0n, BigInt(sizeBytes)),
   };
+}
+
+/** For reading, and unknown to the runtime, which would close it once more some day. */
+export function openFile(path: string): number {
+  return libc().open(new TextEncoder().encode(`${path}\0`), 0o2000000);
 }
 
 export function closeDescriptor(fd: number): void {

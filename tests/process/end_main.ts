@@ -78,6 +78,18 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
       })();
     }
   },
+  /** Takes every connection and touches every byte that comes, whoever sends it; writes to it too. */
+  async bear() {
+    for (let id = 0;; id++) {
+      const handle = await need(listener).accept();
+      void (async () => {
+        const messages = await touchAll(handle);
+        const { code } = await handle.closed;
+        await handle.close({ drainDeadlineMs: 0 });
+        say("borne", { id, code, messages });
+      })();
+    }
+  },
   /** Connects `count` times and waits for messages on each. */
   async "connect-many"(order) {
     for (let n = 0; n < (order.count ?? 0); n++) handles.push(await connect(order.name ?? "", order.options));
@@ -200,6 +212,35 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
     process.exit(0);
   },
 };
+
+let touched = 0;
+
+async function touchAll(handle: Handle): Promise<number> {
+  // A few of them fill the ring, and then what the peer says it has read is looked at.
+  const answer = new Uint8Array(16_000);
+  let messages = 0;
+  const writing = setInterval(() => {
+    try {
+      handle.trySend(answer);
+      handle.flush();
+    } catch {
+      clearInterval(writing);
+    }
+  }, 1);
+  try {
+    for (;;) {
+      const buffers = handle.getReadBuf();
+      if (buffers.length === 0 && !await handle.waitReadable()) return messages;
+      for (const buffer of buffers) {
+        for (const byte of buffer.bytes) touched ^= byte;
+        if (buffer.last) messages++;
+        buffer.release();
+      }
+    }
+  } finally {
+    clearInterval(writing);
+  }
+}
 
 function watch(handle: Handle, id: number): void {
   void handle.closed.then((reason) => say("end", { id, code: reason.code, message: reason.message, at: Date.now() }));

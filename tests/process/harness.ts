@@ -244,6 +244,12 @@ export function usage(pid: number): Usage {
   };
 }
 
+/** Descriptors that a process holds beyond `before`, after it had time to close what it is about to close. */
+export async function grownDescriptors(pid: number, before: number): Promise<number> {
+  for (let tries = 0; tries < 60 && usage(pid).descriptors > before; tries++) await sleep(50);
+  return usage(pid).descriptors - before;
+}
+
 /** CPU time of all threads of a process so far, in nanoseconds. */
 export function cpuNs(pid: number): number {
   let sum = 0;

@@ -1,5 +1,5 @@
 /** Crash and restart, round after round, against one survivor that must not grow. A few rounds in the tests, a thousand in the soak. */
-import { descriptors, type Program, type RuntimeName, seeded, sleep, usage, type World } from "./harness.ts";
+import { descriptors, grownDescriptors, type Program, type RuntimeName, seeded, sleep, usage, type World } from "./harness.ts";
 import type { TrafficPlan } from "./traffic.ts";
 
 const END = "tests/process/end_main.ts";
@@ -31,7 +31,7 @@ export async function crashRounds(world: World, survivorRuntime: RuntimeName, vi
     await crashOnce(world, survivor, victimRuntime, name, random);
     progress?.(round);
   }
-  await settled(survivor, before.descriptors);
+  await grownDescriptors(survivor.pid, before.descriptors);
   const later = usage(survivor.pid);
   const open = descriptors(survivor.pid);
   await survivor.stop();
@@ -60,9 +60,4 @@ async function crashOnce(world: World, survivor: Program, runtime: RuntimeName, 
     const served = await survivor.next("served");
     if (served["code"] !== "PEER_DEAD" || served["wrong"] !== undefined) throw new Error(`the survivor saw ${JSON.stringify(served)}`);
   }
-}
-
-/** Closing is told before the last descriptor is closed. */
-async function settled(survivor: Program, wanted: number): Promise<void> {
-  for (let tries = 0; tries < 40 && usage(survivor.pid).descriptors > wanted; tries++) await sleep(25);
 }
