@@ -27,6 +27,8 @@ export interface Job {
   /** The core this process stays on; undefined leaves it to the scheduler. */
   readonly core?: number;
   readonly batch: number;
+  /** Writes of a socket that may be under way at once (Deno's are asynchronous; a patient program awaits each). */
+  readonly pipeline: number;
   /** Duration of one run of a stream. */
   readonly seconds: number;
   /** Messages of one run of a stream, instead of `seconds`. */

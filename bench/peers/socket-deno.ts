@@ -18,14 +18,19 @@ const CHUNK_BYTES = 256 * 1024;
 class DenoEnd implements SocketEnd {
   readonly #connection: Connection;
   readonly #buffer = new Uint8Array(CHUNK_BYTES);
+  #underWay = 0;
 
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
   async write(bytes: Uint8Array): Promise<void> {
+    this.#underWay++;
     let written = await this.#connection.write(bytes);
+    // the rest would come after a later write
+    if (written < bytes.length && this.#underWay > 1) throw new Error("the kernel took a part of a write while others were under way");
     while (written < bytes.length) written += await this.#connection.write(bytes.subarray(written));
+    this.#underWay--;
   }
 
   async read(): Promise<Uint8Array | undefined> {

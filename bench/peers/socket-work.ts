@@ -114,22 +114,31 @@ async function control(end: SocketEnd, job: Job, first: number, second: number):
   await end.write(new Uint8Array(words.buffer));
 }
 
-/** `batch` messages per write, with one word of each stamped; or, for large ones, one word of each cache line. */
+/**
+ * `batch` messages per write, with one word of each stamped; or, for large ones, one word of each cache line. Up to `pipeline` writes are
+ * under way at once, each from memory of its own.
+ */
 async function writeAll(end: SocketEnd, job: Job, messages: number, first: number): Promise<void> {
   const perMessage = job.sizeBytes / WORD_BYTES;
   const step = job.workload === "zero-copy" ? WORDS_PER_LINE : perMessage;
-  const words = new Float64Array(perMessage * job.batch);
-  const bytes = new Uint8Array(words.buffer);
+  const slots = Array.from({ length: job.pipeline }, () => new Float64Array(perMessage * job.batch));
+  const pending: (Promise<void> | undefined)[] = slots.map(() => undefined);
+  let slot = 0;
   let sequence = first;
   const stop = first + messages;
   while (sequence < stop) {
+    if (pending[slot] !== undefined) await pending[slot];
+    const words = slots[slot]!;
     const count = Math.min(job.batch, stop - sequence);
     for (let k = 0; k < count; k++, sequence++) {
       for (let i = k * perMessage; i < (k + 1) * perMessage; i += step) words[i] = sequence;
     }
-    const pending = end.write(count === job.batch ? bytes : bytes.subarray(0, count * job.sizeBytes));
-    if (pending !== undefined) await pending;
+    const written = end.write(new Uint8Array(words.buffer, 0, count * job.sizeBytes));
+    if (written !== undefined && job.pipeline === 1) await written;
+    else pending[slot] = written;
+    slot = (slot + 1) % job.pipeline;
   }
+  await Promise.all(pending);
 }
 
 async function readStream(end: SocketEnd, job: Job, now: () => number): Promise<void> {
