@@ -1,6 +1,7 @@
 /* fable.h: the native contract of libfable.so.
  *
- * Every function may be called from any thread unless it says "owner": a channel belongs to the thread that created it.
+ * Every function may be called from any thread unless it says "owner": a channel belongs to the thread that created it, and is closed when
+ * that thread ends.
  * Every function returns a status: zero or a positive result on success, a negative FABLE_* code otherwise.
  * Pointers are borrowed for the duration of the call unless a comment says who owns them afterwards.
  * File descriptors returned are close-on-exec and owned by the caller; descriptors passed in are consumed only where stated.
