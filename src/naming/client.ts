@@ -6,7 +6,7 @@ import { FableError } from "../errors.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { FrameLink } from "./connection.ts";
-import { Correspondence, LOST, type Reply, unexpected } from "./correspondence.ts";
+import { Correspondence, DEFAULT_TIMEOUT_MS, due, LOST, type Reply, unexpected } from "./correspondence.ts";
 import { acceptorHalf, grantFrom, halfDescriptors, offerFrom } from "./halves.ts";
 import { Lifeline } from "./lifeline.ts";
 import { brokerPlace, type Place } from "./place.ts";
@@ -36,7 +36,6 @@ export interface BrokerService extends NameService {
   shutdown(): Promise<void>;
 }
 
-const DEFAULT_TIMEOUT_MS = 10_000;
 const RETRY_MS = 1000;
 /** How often one connect may be sent back for another half: more is a broker that cannot make up its mind. */
 const MAX_ATTEMPTS = 32;
@@ -393,10 +392,6 @@ function listenRequest(id: number, name: string, options: ListenOptions): Reques
     backlog: Math.min(65_535, Math.max(1, Math.floor(options.backlog))),
     trust: options.trust ?? "trusted",
   };
-}
-
-function due(timeoutMs: number | undefined): { readonly deadline: number } {
-  return { deadline: performance.now() + Math.min(0x7fff_ffff, Math.max(0, timeoutMs ?? DEFAULT_TIMEOUT_MS)) };
 }
 
 function refusal(error: unknown): FableError {

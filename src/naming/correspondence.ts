@@ -37,6 +37,7 @@ export interface CorrespondenceOptions {
   refChanged(): void;
 }
 
+export const DEFAULT_TIMEOUT_MS = 10_000;
 /** The broker keeps the deadline too and knows better why nothing came; this is for one that hangs. */
 const BROKER_GRACE_MS = 500;
 
@@ -237,6 +238,11 @@ export class Correspondence {
       ? new FableError("BROKER_UNREACHABLE", `a broker was started for ${socket}, but it did not answer in time`, { remedy: `see ${log}` })
       : new FableError("BROKER_UNREACHABLE", `no broker answers at ${socket}`, { remedy: "start one with: fable broker" });
   }
+}
+
+/** When a request that may take so long must be answered. */
+export function due(timeoutMs: number | undefined): { readonly deadline: number } {
+  return { deadline: performance.now() + Math.min(0x7fff_ffff, Math.max(0, timeoutMs ?? DEFAULT_TIMEOUT_MS)) };
 }
 
 /** The failure in a reply that is none of those expected. */
