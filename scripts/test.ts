@@ -75,11 +75,16 @@ function readReport(path: string): string {
   }
 }
 
+/** What a runner said about tests that passed is no help in finding why another failed. */
+function withoutPasses(output: string): string {
+  return output.split("\n").filter((line) => !/^\(pass\) |\.\.\. \S*ok\b/.test(line)).join("\n").trimEnd();
+}
+
 function report(name: string, result: RunResult, counted: Counts): Counts {
   const counts = atLeastOneFailure(counted, result.exitCode);
   if (counts.failed > 0) {
     console.log(
-      `---- ${name} ----\n${result.output.trimEnd()}\n---- end of ${name}${result.timedOut ? ": stopped, it took too long" : ""} ----`,
+      `---- ${name} ----\n${withoutPasses(result.output)}\n---- end of ${name}${result.timedOut ? ": stopped, it took too long" : ""} ----`,
     );
   }
   console.log(`${name.padEnd(10)} ${closingLine(counts)} (${result.seconds.toFixed(1)} s)`);
