@@ -98,7 +98,7 @@ export class Waiter {
 
   /** Whether a wait keeps the process alive changed. */
   refChanged(channel: Channel): void {
-    if (this.#phase === "asleep" || channel.wanted === 0) this.#keepAlive(channel);
+    this.#keepAlive(channel);
   }
 
   /** Resolves in the next turn of the event loop, for loops that would otherwise never let timers and sockets have theirs. */
@@ -240,7 +240,8 @@ export class Waiter {
   }
 
   #anySleepless(): boolean {
-    for (const channel of this.#channels) if (channel.transport.waiting === "spin") return true;
+    // Never sleeping would keep the process alive.
+    for (const channel of this.#channels) if (channel.transport.waiting === "spin" && channel.keepsAlive) return true;
     return false;
   }
 

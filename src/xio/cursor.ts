@@ -15,16 +15,20 @@ import type { RecordReader } from "../transport/record-reader.ts";
 import type { RecordWriter } from "../transport/records.ts";
 import { blockUntil } from "./blocking.ts";
 import type { Connection } from "./connection.ts";
+import type { Handle } from "./handle.ts";
 import { type WaitLimits, waitUntil } from "./limits.ts";
 
 /** Walks received messages where they lie. From `handle.reader()`. */
 export class Reader {
+  /** The handle it belongs to, which is not collected (and thereby closed) as long as the cursor is in use. */
+  readonly handle: Handle;
   readonly #connection: Connection;
   readonly #records: RecordReader;
   #view: DataView | undefined;
   #viewed: Uint8Array | undefined;
 
-  constructor(connection: Connection) {
+  constructor(handle: Handle, connection: Connection) {
+    this.handle = handle;
     this.#connection = connection;
     this.#records = connection.inbox.reader;
   }
@@ -74,25 +78,31 @@ export class Reader {
 
   /** Waits in the event loop until {@link next} has something: true, or false at the end. */
   wait(limits: WaitLimits = {}): Promise<boolean> {
-    const { inbox } = this.#connection;
-    return waitUntil(() => inbox.peek() ? true : inbox.ended ? false : undefined, (listener) => inbox.watch(listener), limits, "a message");
+    return waitUntil(() => this.#look(), (listener) => this.#connection.inbox.watch(listener), limits, "a message");
   }
 
   /** Blocks this thread until {@link next} has something: true, or false at the end or after `timeoutMs`. For workers. */
   waitSync(timeoutMs = -1): boolean {
+    return blockUntil(this.#connection, READABLE, () => this.#look(), timeoutMs);
+  }
+
+  #look(): boolean | undefined {
     const { inbox } = this.#connection;
-    return blockUntil(this.#connection, READABLE, () => inbox.peek() ? true : inbox.ended ? false : undefined, timeoutMs);
+    return inbox.peek() ? true : inbox.ended ? false : undefined;
   }
 }
 
 /** Lays messages out where they will be sent from. From `handle.writer()`. */
 export class Writer {
+  /** The handle it belongs to, which is not collected (and thereby closed) as long as the cursor is in use. */
+  readonly handle: Handle;
   readonly #connection: Connection;
   readonly #records: RecordWriter;
   readonly #longest: number;
   #view: DataView | undefined;
 
-  constructor(connection: Connection) {
+  constructor(handle: Handle, connection: Connection) {
+    this.handle = handle;
     this.#connection = connection;
     this.#records = connection.channel.writer;
     this.#longest = Math.min(this.#records.maxPayloadBytes, connection.outbox.maxMessageBytes);
@@ -142,19 +152,17 @@ export class Writer {
 
   /** Waits in the event loop until {@link reserve} may find room: true, or false if nothing can be sent any more. */
   wait(limits: WaitLimits = {}): Promise<boolean> {
-    const { outbox } = this.#connection;
-    return waitUntil(
-      () => outbox.writable() ? true : outbox.over ? false : undefined,
-      (listener) => outbox.watch(listener),
-      limits,
-      "room",
-    );
+    return waitUntil(() => this.#look(), (listener) => this.#connection.outbox.watch(listener), limits, "room");
   }
 
   /** Blocks this thread until {@link reserve} may find room: true, or false at the end or after `timeoutMs`. For workers. */
   waitSync(timeoutMs = -1): boolean {
+    return blockUntil(this.#connection, WRITABLE, () => this.#look(), timeoutMs);
+  }
+
+  #look(): boolean | undefined {
     const { outbox } = this.#connection;
-    return blockUntil(this.#connection, WRITABLE, () => outbox.writable() ? true : outbox.over ? false : undefined, timeoutMs);
+    return outbox.writable() ? true : outbox.over ? false : undefined;
   }
 
   #tooLarge(size: number): FableError {

@@ -13,7 +13,7 @@ import { commitBuffers } from "./commit.ts";
 import type { Connection, Peer } from "./connection.ts";
 import { Reader, Writer } from "./cursor.ts";
 import { forgetHandle, watchHandle } from "./forgotten.ts";
-import { type WaitLimits, waitUntil } from "./limits.ts";
+import type { WaitLimits } from "./limits.ts";
 import { MessageIterator } from "./messages.ts";
 import { DEFAULT_DRAIN_DEADLINE_MS } from "./options.ts";
 import { type ClosedReason, ENOSPACE } from "./outcomes.ts";
@@ -99,7 +99,7 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
     // A long message streams from the caller's memory; taken at once, it would have to be copied first.
     const taken = bytes.length <= channel.writer.maxPayloadBytes && outbox.trySend(bytes);
     if (taken) return this.#yield.due() ? this.#yield.turn() : undefined;
-    return outbox.enqueue(bytes, options?.signal);
+    return outbox.enqueue(this, bytes, options?.signal);
   }
 
   /**
@@ -118,7 +118,7 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
     if (limits.signal?.aborted) {
       return Promise.reject(new FableError("ABORTED", "Waiting for a message was aborted.", { cause: limits.signal.reason }));
     }
-    return this.#connection.inbox.receive(limits.signal, limits.timeoutMs);
+    return this.#connection.inbox.receive(this, limits.signal, limits.timeoutMs);
   }
 
   /** The next message, as a private copy; undefined if there is none now ({@link ended} says whether one may come). */
@@ -191,12 +191,12 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
 
   /** A cursor over received messages, see {@link Reader}. */
   reader(): Reader {
-    return new Reader(this.#connection);
+    return new Reader(this, this.#connection);
   }
 
   /** A cursor over the memory to be sent from, see {@link Writer}. */
   writer(): Writer {
-    return new Writer(this.#connection);
+    return new Writer(this, this.#connection);
   }
 
   /** Makes everything sent or committed so far visible to the peer now, instead of at the end of the turn. */
@@ -206,19 +206,12 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
 
   /** Waits until a message is there: true, or false at the end. Rejects with TIMEOUT or ABORTED. */
   waitReadable(limits: WaitLimits = {}): Promise<boolean> {
-    const { inbox } = this.#connection;
-    return waitUntil(() => inbox.peek() ? true : inbox.ended ? false : undefined, (listener) => inbox.watch(listener), limits, "a message");
+    return this.reader().wait(limits);
   }
 
   /** Waits until what found no room last would find it: true, or false if nothing can be sent any more. Rejects with TIMEOUT or ABORTED. */
   waitWritable(limits: WaitLimits = {}): Promise<boolean> {
-    const { outbox } = this.#connection;
-    return waitUntil(
-      () => outbox.writable() ? true : outbox.over ? false : undefined,
-      (listener) => outbox.watch(listener),
-      limits,
-      "room",
-    );
+    return this.writer().wait(limits);
   }
 
   // ---- the end ----

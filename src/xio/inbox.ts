@@ -29,6 +29,8 @@ export interface InboxOptions {
 }
 
 interface Waiting {
+  /** Kept from being collected while it waits: that would close it. */
+  readonly handle: Handle;
   readonly resolve: (message: Uint8Array<ArrayBuffer> | undefined) => void;
   readonly reject: (error: Error) => void;
 }
@@ -87,7 +89,7 @@ export class Inbox {
   }
 
   /** The next message, waiting for it; undefined at the end. Rejects if the end was not a good-bye. */
-  receive(signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  receive(handle: Handle, signal: AbortSignal | undefined, timeoutMs: number | undefined): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const message = this.take();
     if (message !== undefined) return Promise.resolve(message);
     if (this.ended) {
@@ -95,7 +97,7 @@ export class Inbox {
       return failure === undefined ? Promise.resolve(undefined) : Promise.reject(failure);
     }
     return new Promise((resolve, reject) => {
-      const waiting: Waiting = { resolve, reject };
+      const waiting: Waiting = { handle, resolve, reject };
       this.#waiting.push(signal === undefined && timeoutMs === undefined ? waiting : this.#limited(waiting, signal, timeoutMs));
       this.#channel.want(READABLE);
     });
@@ -275,6 +277,7 @@ export class Inbox {
       signal?.removeEventListener("abort", abort);
     };
     const limited: Waiting = {
+      handle: waiting.handle,
       resolve(message) {
         stop();
         waiting.resolve(message);

@@ -32,7 +32,7 @@ export class MessageIterator implements AsyncIterableIterator<Message> {
   }
 
   async #wait(): Promise<IteratorResult<Message>> {
-    const value = await this.#inbox.receive(undefined, undefined);
+    const value = await this.#inbox.receive(this.#handle, undefined, undefined);
     return value === undefined ? DONE : { value, done: false };
   }
 

@@ -11,9 +11,12 @@ import { WRITABLE } from "../native/generated.ts";
 import type { Channel } from "../transport/channel.ts";
 import { FragmentWriter } from "../transport/fragments.ts";
 import { HEADER_BYTES, type RecordWriter } from "../transport/records.ts";
+import type { Handle } from "./handle.ts";
 import { emit, longestInPlace, type Piece, PIECES_EXTRA_BYTES, placePieces, type Reservation, shrink } from "./reservation.ts";
 
 interface Queued {
+  /** Kept from being collected while it waits: that would close it. */
+  readonly handle: Handle | undefined;
   readonly message: Uint8Array;
   readonly fragments: FragmentWriter | undefined;
   readonly resolve: () => void;
@@ -77,7 +80,7 @@ export class Outbox {
   }
 
   /** Takes a message, waiting for its turn and for room. Its bytes must not change before the promise resolves. */
-  enqueue(message: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
+  enqueue(handle: Handle, message: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     this.#refuse(message);
     if (signal?.aborted) return Promise.reject(abortedSend(signal));
     if (this.#queue.length >= this.#options.maxQueuedSends) {
@@ -89,7 +92,7 @@ export class Outbox {
     }
     return new Promise((resolve, reject) => {
       const fragments = message.length > this.#writer.maxPayloadBytes ? new FragmentWriter(message) : undefined;
-      const queued: Queued = { message, fragments, resolve, reject };
+      const queued: Queued = { handle, message, fragments, resolve, reject };
       if (signal !== undefined) this.#abortable(queued, signal);
       this.#queue.push(queued);
       this.pump();
@@ -310,7 +313,7 @@ export class Outbox {
     this.#private = undefined;
     const message = reservation.memory.subarray(0, reservation.pieces[0].size);
     const fragments = message.length > this.#writer.maxPayloadBytes ? new FragmentWriter(message) : undefined;
-    this.#queue.unshift({ message, fragments, resolve: () => {}, reject: () => {} });
+    this.#queue.unshift({ handle: undefined, message, fragments, resolve: () => {}, reject: () => {} });
     this.pump();
   }
 
