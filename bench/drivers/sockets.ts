@@ -4,6 +4,36 @@
  */
 import type { Side } from "./settings.ts";
 
+/** The slices of both runtimes that are used here, so that either's type check knows the other's. */
+interface BunSocket {
+  write(bytes: Uint8Array): number;
+  end(): void;
+}
+
+interface BunHandlers {
+  data(socket: BunSocket, data: Uint8Array): void;
+  drain(): void;
+  close(): void;
+  error(): void;
+  open?(socket: BunSocket): void;
+}
+
+interface BunSockets {
+  connect(options: { readonly unix: string; readonly socket: BunHandlers }): Promise<BunSocket>;
+  listen(options: { readonly unix: string; readonly socket: BunHandlers }): { stop(): void };
+}
+
+interface DenoConnection {
+  read(into: Uint8Array): Promise<number | null>;
+  write(bytes: Uint8Array): Promise<number>;
+  close(): void;
+}
+
+interface DenoSockets {
+  connect(options: { readonly transport: "unix"; readonly path: string }): Promise<DenoConnection>;
+  listen(options: { readonly transport: "unix"; readonly path: string }): { accept(): Promise<DenoConnection>; close(): void };
+}
+
 export interface Socket {
   /** Small messages: starts writing, does not wait. */
   write(bytes: Uint8Array): void;
@@ -73,16 +103,16 @@ class Cutter {
 async function openBun(side: Side, path: string, listening: () => void): Promise<Socket> {
   const cutter = new Cutter();
   let drained = (): void => {};
-  const handlers = {
-    data: (_: unknown, data: Uint8Array) => cutter.push(data),
+  const handlers: BunHandlers = {
+    data: (_, data) => cutter.push(data),
     drain: () => drained(),
     close: () => cutter.end(),
     error: () => cutter.end(),
   };
-  const bun = (globalThis as unknown as { Bun: typeof import("bun") }).Bun;
+  const bun = (globalThis as unknown as { readonly Bun: BunSockets }).Bun;
   const socket = side === "first"
     ? await bun.connect({ unix: path, socket: handlers })
-    : await new Promise<import("bun").Socket>((resolve) => {
+    : await new Promise<BunSocket>((resolve) => {
       const server = bun.listen({
         unix: path,
         socket: {
@@ -112,8 +142,8 @@ async function openBun(side: Side, path: string, listening: () => void): Promise
 }
 
 async function openDeno(side: Side, path: string, listening: () => void): Promise<Socket> {
-  const deno = (globalThis as unknown as { Deno: typeof Deno }).Deno;
-  let connection: Deno.Conn;
+  const deno = (globalThis as unknown as { readonly Deno: DenoSockets }).Deno;
+  let connection: DenoConnection;
   if (side === "first") connection = await deno.connect({ transport: "unix", path });
   else {
     const listener = deno.listen({ transport: "unix", path });
