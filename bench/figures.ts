@@ -1,0 +1,97 @@
+/**
+ * The project's figures in one run: `npm run bench:figures [-- --rounds N] [--rows TEXT] [--any-placement] [--out FOLDER]`.
+ *
+ * Writes figures.json and figures.md into bench/results (or FOLDER). Exit code 1 if a must was missed or could not be measured.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { nativeRows } from "./figures/native-rows.ts";
+import { type FiguresReport, markdown } from "./figures/report.ts";
+import { resultOf, type Row, taskOf } from "./figures/row.ts";
+import { scriptRows } from "./figures/script-rows.ts";
+import { buildBoost } from "./peers/boost.ts";
+import { missing, root } from "./runner/checkout.ts";
+import { describeEnvironment } from "./runner/environment.ts";
+import { endPrograms, start } from "./runner/programs.ts";
+import { runRounds } from "./runner/rounds.ts";
+
+const REPEATS = 6;
+const CORES = [0, 1] as const;
+const BROKER_START_MS = 10_000;
+const BROKER_LIFE_MS = 3_600_000;
+
+const { values: options } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    rows: { type: "string", default: "" },
+    "any-placement": { type: "boolean", default: false },
+    out: { type: "string", default: join(root, "bench/results") },
+  },
+});
+
+function rowsWanted(broker: string): readonly Row[] {
+  const wrongBoost = buildBoost();
+  if (wrongBoost !== undefined) say(`left out, because ${wrongBoost}: the rows against boost`);
+  return [...nativeRows(CORES), ...scriptRows(CORES, broker)]
+    .filter(({ title }) => wrongBoost === undefined || !title.includes("boost"))
+    .filter(({ title, cell }) => `${title} ${cell}`.toLowerCase().includes(options.rows.toLowerCase()));
+}
+
+/** A broker of this run's own, which the rows that connect by name use. */
+async function startBroker(path: string): Promise<() => void> {
+  const broker = start([join(root, "bin/fable"), "broker", "--socket", path], BROKER_LIFE_MS);
+  await Promise.race([broker.firstLine, sleep(BROKER_START_MS)]);
+  return broker.kill;
+}
+
+function say(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+async function figures(): Promise<boolean> {
+  const wrong = missing(["bun", "deno"]);
+  if (wrong !== undefined) throw new Error(wrong);
+  const rounds = Number(options.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds is a whole number");
+  const folder = mkdtempSync(join(tmpdir(), "fable-figures-"));
+  const socket = join(folder, "broker.sock");
+  const rows = rowsWanted(socket);
+  const endBroker = rows.some(({ title }) => title.startsWith("connect")) ? await startBroker(socket) : () => {};
+  let interrupted = false;
+  process.once("SIGINT", () => {
+    interrupted = true;
+    endPrograms();
+  });
+  try {
+    const environment = await describeEnvironment();
+    if (environment.load_before > 0.5) say(`the machine is busy (load ${environment.load_before.toFixed(2)}): expect noise`);
+    const outcomes = await runRounds(rows.map(taskOf), {
+      rounds,
+      repeats: REPEATS,
+      ...(options["any-placement"] ? {} : { placement: "near" }),
+      progress: (done, of, task) => say(`${done + 1}/${of} ${task}`),
+      stopped: () => interrupted,
+    });
+    const report: FiguresReport = { environment, rounds, rows: rows.map((row, index) => resultOf(row, outcomes[index]!)) };
+    const text = markdown(report);
+    mkdirSync(options.out, { recursive: true });
+    writeFileSync(join(options.out, "figures.json"), `${JSON.stringify(report, undefined, 2)}\n`);
+    writeFileSync(join(options.out, "figures.md"), text);
+    console.log(text);
+    return report.rows.every(({ verdict }) => verdict === "reached" || verdict === "must");
+  } finally {
+    endBroker();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+try {
+  process.exitCode = await figures() ? 0 : 1;
+} catch (error) {
+  say(error instanceof Error ? error.message : String(error));
+  process.exitCode = 1;
+}
