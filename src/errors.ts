@@ -3,6 +3,7 @@
  * Outcomes of the hot path (nothing to read, no space) are values, not errors.
  */
 
+/** What went wrong, for programs: these strings do not change. */
 export type ErrorCode =
   | "UNSUPPORTED_PLATFORM"
   | "LIBRARY_MISSING"

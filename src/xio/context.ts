@@ -70,9 +70,12 @@ export class Context implements AsyncDisposable {
  * ```ts
  * import { registerName } from "fable";
  *
- * await using context = await registerName("xio://shop/orders");
- * const listener = await context.listen();
- * const stock = await context.connect("xio://shop/stock");
+ * await using stock = await registerName("xio://shop/stock");
+ * await using orders = await registerName("xio://shop/orders");
+ * await using listener = await stock.listen();
+ * const [there, here] = await Promise.all([listener.accept(), orders.connect("xio://shop/stock")]);
+ * console.log(there.peer.name); // xio://shop/orders
+ * await Promise.all([there.close(), here.close()]);
  * ```
  */
 export async function registerName(name: string, options: RegisterOptions = {}): Promise<Context> {
@@ -91,10 +94,12 @@ export async function registerName(name: string, options: RegisterOptions = {}):
  *
  * @example
  * ```ts
- * import { connect } from "fable";
+ * import { connect, listen } from "fable";
  *
- * await using handle = await connect("xio://echo");
- * handle.send("hello");
+ * await using listener = await listen("xio://clock");
+ * void listener.accept().then((handle) => handle.send(new Date().toISOString()));
+ *
+ * await using handle = await connect("xio://clock", { timeoutMs: 2000 });
  * console.log(new TextDecoder().decode(await handle.receive()));
  * ```
  */
@@ -112,13 +117,18 @@ export async function connect(name: string, options: ConnectOptions & SessionOpt
  *
  * @example
  * ```ts
- * import { listen } from "fable";
+ * import { connect, listen } from "fable";
  *
- * for await (const handle of await listen("xio://echo")) {
- *   void (async () => {
- *     for await (const message of handle) await handle.send(message);
- *     await handle.close();
- *   })();
+ * const listener = await listen("xio://echo");
+ * void connect("xio://echo").then(async (client) => {
+ *   await client.send("once");
+ *   await client.receive();
+ *   await client.close();
+ * });
+ * for await (const handle of listener) {
+ *   for await (const message of handle) await handle.send(message);
+ *   await handle.close();
+ *   await listener.close(); // ends the loop
  * }
  * ```
  */

@@ -58,6 +58,7 @@ const SPIN_NS = 50_000;
  * for (const { on } of await xpoll([right, 0], { timeoutMs: 1000 })) {
  *   if (on === right) console.log(right.tryReceive());
  * }
+ * await Promise.all([left.close(), right.close()]);
  * ```
  */
 export async function xpoll(entries: readonly (PollEntry | Handle | number)[], limits: WaitLimits = {}): Promise<readonly Ready[]> {
@@ -85,6 +86,7 @@ export async function xpoll(entries: readonly (PollEntry | Handle | number)[], l
  * const [left, right] = channelPair();
  * left.send("hello");
  * console.log(xpollSync([right], { timeoutMs: 100 }).length); // 1
+ * await Promise.all([left.close(), right.close()]);
  * ```
  */
 export function xpollSync(

@@ -35,9 +35,12 @@ const SEQPACKET = 5;
  *
  * const { port, handle } = channelPort();
  * const worker = new Worker(new URL("./worker.ts", import.meta.url), { type: "module" });
- * worker.postMessage(port);                    // there: const handle = await openPort(event.data)
+ * worker.postMessage(port); // there: const handle = await openPort(event.data)
  * const channel = await handle;
- * channel.send("work");
+ * channel.send(new Uint8Array(16));
+ * console.log(await channel.receive());
+ * worker.terminate();
+ * await channel.close();
  * ```
  */
 export function channelPort(options: PairOptions = {}): PortAndHandle {
