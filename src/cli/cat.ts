@@ -16,6 +16,7 @@ import { CommandFailed } from "./failure.ts";
 import { formatBytes, formatBytesPerSecond, formatCount } from "./format.ts";
 import type { Output as Words } from "./output.ts";
 import { Stdio } from "./stdio.ts";
+import { UsageError } from "./usage.ts";
 
 export interface CatOptions {
   readonly listen?: true;
@@ -34,7 +35,7 @@ const RING_BYTES = 1 << 20;
 const DRAIN_DEADLINE_MS = 3_600_000;
 
 export async function cat(output: Words, name: string, options: CatOptions): Promise<void> {
-  parseName(name);
+  checkName(name);
   const handle = await open(name, options);
   const sent: Moved = { bytes: 0, messages: 0 };
   const received: Moved = { bytes: 0, messages: 0 };
@@ -48,6 +49,16 @@ export async function cat(output: Words, name: string, options: CatOptions): Pro
     stdio.close();
     await handle.close({ drainDeadlineMs: 0 });
     if (options.stats === true) output.note(summary(sent, received, (performance.now() - start) / 1000, handle));
+  }
+}
+
+/** A name that cannot be one is a mistake on the command line, not a failure. */
+function checkName(name: string): void {
+  try {
+    parseName(name);
+  } catch (error) {
+    if (isFableError(error, "BAD_NAME")) throw new UsageError(error.message, error.remedy);
+    throw error;
   }
 }
 

@@ -3,7 +3,7 @@
  * and terminals are opened once more, because O_NONBLOCK set on the descriptors we were given would also hit whoever else uses them. Files never
  * block for long. What is neither (a socket that a supervisor handed in) goes through the runtime's thread pool and private memory.
  */
-import { closeSync, constants, fstatSync, openSync, read as readThreaded, type Stats, write as writeThreaded } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, read as readThreaded, readFileSync, type Stats, write as writeThreaded } from "node:fs";
 import type { Native } from "../native/native.ts";
 import { statusError } from "../native/status.ts";
 import { READABLE, Reactor, type Watch, WRITABLE } from "../naming/reactor.ts";
@@ -133,12 +133,22 @@ function descriptorFor(fd: number, flags: number): number | undefined {
   } catch {
     return undefined; // closed: the threaded read says so in the system's words
   }
-  if (stats.isFile() || stats.isBlockDevice()) return fd;
+  // Non-blocking already, as the sockets are that some runtimes give their children: whoever made it so expects it.
+  if (stats.isFile() || stats.isBlockDevice() || isNonBlocking(fd)) return fd;
   if (!stats.isFIFO() && !stats.isCharacterDevice()) return undefined;
   try {
     return openSync(`/proc/self/fd/${fd}`, flags | constants.O_NONBLOCK);
   } catch {
     return undefined; // /proc not mounted, or another user's terminal
+  }
+}
+
+function isNonBlocking(fd: number): boolean {
+  try {
+    const flags = /^flags:\s+([0-7]+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "0";
+    return (Number.parseInt(flags, 8) & constants.O_NONBLOCK) !== 0;
+  } catch {
+    return false;
   }
 }
 
