@@ -46,7 +46,7 @@ import { type Figures, figuresOf, STATS_FIELDS } from "./figures.ts";
 import { type ReadPort, RecordReader } from "./record-reader.ts";
 import { RecordWriter, type WritePort } from "./records.ts";
 import type { Transport, Trust } from "./transport.ts";
-import { type Waiter, waiterOf } from "./waiter.ts";
+import { type Waitable, type Waiter, waiterOf } from "./waiter.ts";
 
 export interface ChannelSettings {
   readonly role: "initiator" | "acceptor";
@@ -88,7 +88,7 @@ const DOORBELL_SLACK = 8;
 const PUMP_MS = 1;
 const NONE = -1;
 
-export class Channel implements WritePort, ReadPort {
+export class Channel implements WritePort, ReadPort, Waitable {
   readonly native: Native;
   /** The native handle. */
   readonly handle: number;
@@ -320,10 +320,10 @@ export class Channel implements WritePort, ReadPort {
     this.#waiter.refChanged(this);
   }
 
-  /** Somebody waits for the channel's end. */
-  awaitEnd(): void {
-    if (this.awaitsEnd || this.#closed) return;
-    this.awaitsEnd = true;
+  /** Whether somebody waits for the channel's end. */
+  setAwaitsEnd(on: boolean): void {
+    if (this.awaitsEnd === on || this.#closed) return;
+    this.awaitsEnd = on;
     this.#waiter.refChanged(this);
   }
 

@@ -9,7 +9,7 @@
  */
 import { READABLE, WAIT_ENTRY_READY, WAIT_ENTRY_WANT, WAIT_ENTRY_WORDS, WRITABLE } from "../native/generated.ts";
 import type { Native } from "../native/native.ts";
-import type { Channel } from "./channel.ts";
+import type { Transport } from "./transport.ts";
 
 /** About what a wake-up across cores costs, so that waiting never costs more than twice the best choice. */
 const SPIN_NS = 50_000;
@@ -18,6 +18,27 @@ const GLANCES = 24;
 /** Microtasks in a row before timers and sockets have their turn. */
 const STREAK_MS = 1;
 const FIRST_CAPACITY = 8;
+
+/** What the waiter needs of a channel, and keeps in it. */
+export interface Waitable {
+  /** The native handle. */
+  readonly handle: number;
+  readonly transport: Transport;
+  readonly writer: { flush(): void };
+  /** Whether waiting may spin: not if the peer needs this very thread to go on. */
+  readonly spins: boolean;
+  /** Whether waiting keeps the process alive, and whether somebody waits for the end. */
+  readonly keepsAlive: boolean;
+  readonly awaitsEnd: boolean;
+  /** Called with what is ready of what was wanted. */
+  readonly onReady: (ready: number) => void;
+  setRef(on: boolean): void;
+
+  /** The waiter's: place in its table or -1, what is wanted, whether a flush is due. */
+  slot: number;
+  wanted: number;
+  dirtyQueued: boolean;
+}
 
 const waiters = new WeakMap<Native, Waiter>();
 
@@ -34,13 +55,13 @@ export class Waiter {
   readonly #native: Native;
   #phase: Phase = "idle";
   /** Channels with a pending wait, and the native table of the same order. */
-  #channels: Channel[] = [];
+  #channels: Waitable[] = [];
   #entries = new Uint32Array(FIRST_CAPACITY * WAIT_ENTRY_WORDS);
   /** Channels whose batches are flushed at the end of the turn. */
-  #dirty: Channel[] = [];
+  #dirty: Waitable[] = [];
   #flushScheduled = false;
   /** Channels that keep the process alive. */
-  readonly #alive = new Set<Channel>();
+  readonly #alive = new Set<Waitable>();
   #relaxScheduled = false;
 
   /** Glances since something was last found or wanted. */
@@ -56,7 +77,7 @@ export class Waiter {
   }
 
   /** Tells `channel.onReady` when `interest` is met. */
-  want(channel: Channel, interest: number): void {
+  want(channel: Waitable, interest: number): void {
     channel.wanted |= interest;
     if (channel.slot < 0) this.#enter(channel);
     this.#entries[channel.slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_WANT] = channel.wanted;
@@ -64,7 +85,7 @@ export class Waiter {
     else this.#glances = 0;
   }
 
-  unwant(channel: Channel, interest: number): void {
+  unwant(channel: Waitable, interest: number): void {
     if (channel.slot < 0) return;
     channel.wanted &= ~interest;
     if (channel.wanted === 0) this.#leave(channel);
@@ -72,7 +93,7 @@ export class Waiter {
   }
 
   /** Before a channel goes away. */
-  forget(channel: Channel): void {
+  forget(channel: Waitable): void {
     this.unwant(channel, READABLE | WRITABLE);
     if (channel.dirtyQueued) this.#dirty.splice(this.#dirty.indexOf(channel), 1);
     this.#alive.delete(channel);
@@ -80,7 +101,7 @@ export class Waiter {
   }
 
   /** Flushes the channel's batch when the running task and its microtasks so far are done. */
-  flushLater(channel: Channel): void {
+  flushLater(channel: Waitable): void {
     if (channel.dirtyQueued) return;
     channel.dirtyQueued = true;
     this.#dirty.push(channel);
@@ -97,7 +118,7 @@ export class Waiter {
   }
 
   /** Whether a wait keeps the process alive changed. */
-  refChanged(channel: Channel): void {
+  refChanged(channel: Waitable): void {
     this.#keepAlive(channel);
   }
 
@@ -203,7 +224,7 @@ export class Waiter {
 
   // ---- the table ----
 
-  #enter(channel: Channel): void {
+  #enter(channel: Waitable): void {
     const slot = this.#channels.length;
     if ((slot + 1) * WAIT_ENTRY_WORDS > this.#entries.length) {
       const larger = new Uint32Array(this.#entries.length * 2);
@@ -216,7 +237,7 @@ export class Waiter {
     this.#entries[slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY] = 0;
   }
 
-  #leave(channel: Channel): void {
+  #leave(channel: Waitable): void {
     const slot = channel.slot;
     const last = this.#channels.pop();
     channel.slot = -1;
@@ -250,7 +271,7 @@ export class Waiter {
     return performance.now() - this.#streakStart > STREAK_MS;
   }
 
-  #keepAlive(channel: Channel): void {
+  #keepAlive(channel: Waitable): void {
     const on = (channel.wanted !== 0 || channel.awaitsEnd) && channel.keepsAlive;
     channel.setRef(on);
     if (on) this.#alive.add(channel);

@@ -56,6 +56,8 @@ const FAULTS: Readonly<Record<number, string>> = {
 /** Undelivered messages are looked for this often while closing, after the first few turns. */
 const DRAIN_POLL_MS = 1;
 const DRAIN_TURNS = 8;
+/** And at least this often by an end that both sides finished, as long as the peer still reads. */
+const MAX_RECHECK_MS = 100;
 
 export class Connection {
   readonly settings: ConnectionSettings;
@@ -68,6 +70,7 @@ export class Connection {
   #closing: Promise<ClosedReason> | undefined;
   #writeClosed = false;
   #rechecking = false;
+  #recheckMs = DRAIN_POLL_MS;
   #lastFigures: Figures | undefined;
 
   constructor(settings: ConnectionSettings) {
@@ -100,7 +103,7 @@ export class Connection {
 
   /** Resolves as soon as the end is known; never rejects. Who asks, waits: that keeps the process alive. */
   get closed(): Promise<ClosedReason> {
-    this.channel.awaitEnd();
+    if (this.#reason === undefined) this.channel.setAwaitsEnd(true);
     return this.#closed;
   }
 
@@ -167,7 +170,8 @@ export class Connection {
     setTimeout(() => {
       this.#rechecking = false;
       if (!this.released) this.#checkEnd();
-    }, DRAIN_POLL_MS);
+    }, this.#recheckMs);
+    this.#recheckMs = Math.min(2 * this.#recheckMs, MAX_RECHECK_MS);
   }
 
   #endCode(): ClosedCode | undefined {
@@ -197,6 +201,7 @@ export class Connection {
     const { messagesSent, messagesDelivered, messagesReceived } = this.channel.figures();
     const message = this.#describe(code, messagesSent - messagesDelivered);
     this.#reason = { code, message, sent: messagesSent, delivered: messagesDelivered, received: messagesReceived };
+    this.channel.setAwaitsEnd(false);
     this.outbox.fail();
     this.#resolveClosed(this.#reason);
   }
