@@ -1,8 +1,11 @@
 //! line_ns: one cache line bounced between two cores, p50, one way. The denominator of every latency ratio, taken before and after each cell.
 //!
-//! Both ends look without pausing, as fable_line_ns does and as anyone would who measures it. That is not the fastest way: looks that follow
-//! each other at once hold the other side's store up, and with a pause between them the line often crosses sooner (40 instead of 65 ns, in
-//! steps of the pause). So the paused bounce is reported too, and the ratios are to be read with it in mind.
+//! What a line costs depends on which line it is: on one machine, at one placement, from 44 to 75 ns, always the same for the same address,
+//! because each line has its home in another slice of the shared cache. A ring passes through a thousand lines, so line_ns is the median
+//! over lines too.
+//!
+//! Both ends look without pausing, as anyone would who measures it. With a pause between looks a line sometimes crosses sooner, in steps of
+//! the pause, so the paused bounce is reported beside it.
 
 const std = @import("std");
 const os = @import("bench_os.zig");
@@ -10,13 +13,22 @@ const stats = @import("bench_stats.zig");
 
 pub const Line = struct { ns: f64, p99_ns: f64, paused_ns: f64 };
 
+const pages = 32;
+/// Unmeasured round trips on each line.
+const warm_up = 64;
+
 const Bounce = struct {
-    word: *u64,
+    memory: [*]align(4096) u8,
     meeting: *os.Meeting,
+    /// Round trips per line.
     rounds: u32,
-    warm_up: u32,
     samples: []u32,
     pause: bool,
+
+    /// One line per page, each elsewhere in its page.
+    fn word(bounce: Bounce, page: usize) *u64 {
+        return @ptrCast(@alignCast(bounce.memory + page * 4096 + page * 7 % 64 * 64));
+    }
 };
 
 pub fn measure(cores: [2]u32, rounds: u32) os.Error!Line {
@@ -26,16 +38,16 @@ pub fn measure(cores: [2]u32, rounds: u32) os.Error!Line {
 }
 
 fn bounced(cores: [2]u32, rounds: u32, pause: bool) os.Error!stats.Percentiles {
-    const memory = try os.shared(4096);
+    const memory = try os.shared(pages * 4096);
     defer os.unmap(memory);
-    const sample_bytes = try os.shared(std.mem.alignForward(usize, rounds * @sizeOf(u32), 4096));
+    const per_line = @max(rounds / pages, 16);
+    const sample_bytes = try os.shared(std.mem.alignForward(usize, per_line * pages * @sizeOf(u32), 4096));
     defer os.unmap(sample_bytes);
     const bounce: Bounce = .{
-        .word = @ptrCast(@alignCast(memory.ptr + 1024)),
+        .memory = memory.ptr,
         .meeting = try os.Meeting.create(),
-        .rounds = rounds,
-        .warm_up = rounds / 4 + 256,
-        .samples = std.mem.bytesAsSlice(u32, sample_bytes)[0..rounds],
+        .rounds = per_line,
+        .samples = std.mem.bytesAsSlice(u32, sample_bytes)[0 .. per_line * pages],
         .pause = pause,
     };
     // on one core each bounce costs a scheduler tick: the alarm is what says so
@@ -45,12 +57,13 @@ fn bounced(cores: [2]u32, rounds: u32, pause: bool) os.Error!stats.Percentiles {
 
 fn run(bounce: Bounce, side: u1) void {
     bounce.meeting.arrive(side, 1);
-    if (bounce.pause) play(bounce, side, true) else play(bounce, side, false);
+    for (0..pages) |page| if (bounce.pause) play(bounce, page, side, true) else play(bounce, page, side, false);
 }
 
-fn play(bounce: Bounce, side: u1, comptime pause: bool) void {
-    const total: u64 = bounce.rounds + bounce.warm_up;
-    const word = bounce.word;
+fn play(bounce: Bounce, page: usize, side: u1, comptime pause: bool) void {
+    const total: u64 = bounce.rounds + warm_up;
+    const word = bounce.word(page);
+    const samples = bounce.samples[page * bounce.rounds ..][0..bounce.rounds];
     var round: u64 = 0;
     if (side == 1) {
         while (round < total) : (round += 1) {
@@ -64,7 +77,7 @@ fn play(bounce: Bounce, side: u1, comptime pause: bool) void {
         @atomicStore(u64, word, 2 * round + 1, .release);
         awaitWord(word, 2 * round + 2, pause);
         const now = os.ticks();
-        if (round >= bounce.warm_up) bounce.samples[round - bounce.warm_up] = @truncate(now - last);
+        if (round >= warm_up) samples[round - warm_up] = @truncate(now - last);
         last = now;
     }
 }
