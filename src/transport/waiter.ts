@@ -66,7 +66,7 @@ export class Waiter {
 
   /** Glances since something was last found or wanted. */
   #glances = 0;
-  /** Glances, and since when without a turn of the event loop. */
+  /** Glances without a turn of the event loop, and since when (0: too few to ask the clock). */
   #streak = 0;
   #streakStart = 0;
   readonly #glance = (): void => this.#glanceNow();
@@ -113,7 +113,7 @@ export class Waiter {
   /** A doorbell rang, or somebody else took an announcement back. */
   rung(): void {
     if (this.#phase !== "asleep") return;
-    this.#streakStart = performance.now();
+    this.#endStreak();
     this.#startLooking();
   }
 
@@ -158,7 +158,7 @@ export class Waiter {
   /** In a turn of its own: everything else had its chance. Spins and sleeps if glances were given up, else goes on with them. */
   #turnNow(): void {
     this.flush();
-    this.#streakStart = performance.now();
+    this.#endStreak();
     const count = this.#channels.length;
     if (count === 0) return this.#rest();
     const forLong = this.#glances >= GLANCES;
@@ -267,8 +267,15 @@ export class Waiter {
   }
 
   #streakIsLong(): boolean {
-    if ((this.#streak++ & 7) !== 0) return false;
-    return performance.now() - this.#streakStart > STREAK_MS;
+    if ((++this.#streak & 15) !== 0) return false;
+    const now = performance.now();
+    if (this.#streakStart === 0) this.#streakStart = now;
+    return now - this.#streakStart > STREAK_MS;
+  }
+
+  #endStreak(): void {
+    this.#streak = 0;
+    this.#streakStart = 0;
   }
 
   #keepAlive(channel: Waitable): void {

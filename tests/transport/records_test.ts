@@ -125,6 +125,21 @@ describe("writer and reader", () => {
     assert.equal(ring.reader.length, 10);
   });
 
+  test("a shortened message never takes more of the ring than was found free", () => {
+    const ring = new FakeRing(4096);
+    assert.ok(write(ring, new Uint8Array(8)));
+    ring.writer.flush();
+    assert.ok(ring.reader.next() && !ring.reader.next());
+    assert.equal(ring.consumed, 16);
+    for (let at = 16; at < 4096 - 64 + 16 - 72; at += 8) assert.ok(write(ring, new Uint8Array(0)));
+    // 64 bytes need no slack here and fill the ring to its last free byte; 56 would want the rest of the next line.
+    assert.ok(ring.writer.place(64) >= 0);
+    assert.deepEqual([ring.writer.length, recordLength(ring.writer.at, 56)], [72, 120]);
+    ring.writer.commit(56);
+    ring.writer.flush(); // which the ring refuses if it does not fit
+    assert.equal(ring.space(), 0);
+  });
+
   test("peek shows nothing and loses nothing", () => {
     const ring = new FakeRing(4096);
     assert.equal(ring.reader.peek(), false);
