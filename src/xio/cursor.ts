@@ -100,6 +100,9 @@ export class Writer {
   readonly #records: RecordWriter;
   readonly #longest: number;
   #view: DataView | undefined;
+  /** What is reserved, -1 if nothing is, and where the ring stood. */
+  #reserved = -1;
+  #head = 0;
 
   constructor(handle: Handle, connection: Connection) {
     this.handle = handle;
@@ -133,15 +136,24 @@ export class Writer {
     const { outbox } = this.#connection;
     if (outbox.open) {
       const at = this.#records.place(size);
-      if (at >= 0) return at;
+      if (at >= 0) {
+        this.#reserved = size;
+        this.#head = this.#records.head;
+        return at;
+      }
       outbox.lacked(size);
     }
     outbox.assertAlive();
     return -1;
   }
 
-  /** Hands the first `size` bytes of the reservation over. They are sent at the end of the turn, or with {@link flush}. */
+  /**
+   * Hands the first `size` bytes of the reservation over. They are sent at the end of the turn, or with {@link flush}.
+   * @throws FableError SPENT_BUFFER if nothing is reserved, or the handle sent something else since; BAD_ARGUMENT over what is reserved.
+   */
   commit(size: number): void {
+    if (!(size >= 0 && size <= this.#reserved) || this.#records.head !== this.#head) throw this.#notReserved(size);
+    this.#reserved = -1;
     this.#connection.outbox.commitPlaced(size);
   }
 
@@ -163,6 +175,15 @@ export class Writer {
   #look(): boolean | undefined {
     const { outbox } = this.#connection;
     return outbox.writable() ? true : outbox.over ? false : undefined;
+  }
+
+  #notReserved(size: number): FableError {
+    if (this.#reserved >= 0 && this.#records.head === this.#head) {
+      return new FableError("BAD_ARGUMENT", `${this.#reserved} bytes are reserved, not ${size}.`);
+    }
+    return new FableError("SPENT_BUFFER", "Nothing is reserved: it was committed already, or something else was sent since.", {
+      remedy: "Call reserve() right before filling and committing.",
+    });
   }
 
   #tooLarge(size: number): FableError {

@@ -1,6 +1,7 @@
 /** A listener: connections that others made to a registered name, to be accepted one by one (paper §3.1.2). */
 import { FableError } from "../errors.ts";
 import type { Offer, OfferAnswer, Registration } from "../naming/service.ts";
+import type { Channel } from "../transport/channel.ts";
 import { transportByName } from "../transport/registry.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
 import type { Handle } from "./handle.ts";
@@ -101,16 +102,17 @@ export class Listener implements AsyncIterable<Handle>, AsyncDisposable {
         remedy: "Try again later, or listen with a larger backlog.",
       });
     }
-    const channel = (() => {
-      try {
-        return makeHalf(native, "acceptor", transportByName(offer.transport), offer.trust, this.#settings);
-      } catch (error) {
-        closeOffer(this.#session, offer);
-        throw error;
-      }
-    })();
+    let half: Channel | undefined;
+    try {
+      half = makeHalf(native, "acceptor", transportByName(offer.transport), offer.trust, this.#settings);
+      names.flowOpened(offer.flow, half.made.controlFd);
+    } catch (error) {
+      half?.close();
+      closeOffer(this.#session, offer);
+      throw error;
+    }
+    const channel = half;
     const { controlFd, ringFd } = channel.made;
-    names.flowOpened(offer.flow, controlFd);
     const unsubscribe = names.onPeerDead(offer.flow, () => channel.peerDied());
     const handle = completeHandle(channel, offer, this.#settings, {
       peer: { name: offer.peerName, pid: offer.peerPid, uid: offer.peerUid },

@@ -14,6 +14,9 @@ import { HEADER_BYTES, type RecordWriter } from "../transport/records.ts";
 import type { Handle } from "./handle.ts";
 import { emit, longestInPlace, type Piece, PIECES_EXTRA_BYTES, placePieces, type Reservation, shrink } from "./reservation.ts";
 
+/** How often to look for room while buffers that the application holds open may be what is in the way. */
+const RETRY_MS = 1;
+
 interface Queued {
   /** Kept from being collected while it waits: that would close it. */
   readonly handle: Handle | undefined;
@@ -48,6 +51,7 @@ export class Outbox {
   #failed = false;
   #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   readonly #watchers = new Set<() => void>();
+  #retrying = false;
   /** Bytes of the message that found no room last. */
   #needed = 0;
 
@@ -180,7 +184,7 @@ export class Outbox {
   watch(listener: () => void): () => void {
     this.#writer.flush();
     this.#watchers.add(listener);
-    this.#channel.want(WRITABLE);
+    this.#awaitRoom();
     return () => {
       this.#watchers.delete(listener);
       if (this.#watchers.size !== 0 || this.#queue.length !== 0) return;
@@ -193,7 +197,7 @@ export class Outbox {
   ready(): void {
     this.pump();
     for (const listener of [...this.#watchers]) listener();
-    if (this.#watchers.size !== 0 && !this.over) this.#channel.want(WRITABLE);
+    if (this.#watchers.size !== 0 && !this.over) this.#awaitRoom();
   }
 
   /** Lays out what waits, as far as there is room. */
@@ -209,7 +213,7 @@ export class Outbox {
     if (this.#channel.writeStatus < 0) return this.fail();
     if (this.#queue.length !== 0 && this.#private === undefined) {
       this.#writer.flush();
-      this.#channel.want(WRITABLE);
+      this.#awaitRoom();
     }
     this.#tellSettled();
   }
@@ -249,6 +253,18 @@ export class Outbox {
   }
 
   // ---- inside ----
+
+  /** Calls {@link ready} when there may be room. */
+  #awaitRoom(): void {
+    if (this.#reservations.length === 0) return this.#channel.want(WRITABLE);
+    // To the native side the ring looks emptier than it is, and waiting for it would be a loop without a pause.
+    if (this.#retrying) return;
+    this.#retrying = true;
+    setTimeout(() => {
+      this.#retrying = false;
+      if (!this.#failed && (this.#queue.length !== 0 || this.#watchers.size !== 0)) this.ready();
+    }, RETRY_MS);
+  }
 
   /** False, unless the reason is one that waiting does not cure. */
   #refuse(message: Uint8Array): false {

@@ -211,6 +211,67 @@ describe("write buffers", () => {
     }));
 });
 
+describe("a cursor", () => {
+  test("commits what it reserved, once, and nothing else", () =>
+    withPair({}, async (left, right) => {
+      const writer = left.writer();
+      assert.equal(await code(() => writer.commit(0)), "SPENT_BUFFER");
+      assert.ok(writer.reserve(16) >= 0);
+      for (const size of [17, -1, Number.NaN]) assert.equal(await code(() => writer.commit(size)), "BAD_ARGUMENT");
+      writer.commit(16);
+      assert.equal(await code(() => writer.commit(16)), "SPENT_BUFFER");
+      assert.ok(writer.reserve(24) >= 0);
+      left.send("between");
+      assert.equal(await code(() => writer.commit(24)), "SPENT_BUFFER");
+      assert.ok(writer.reserve(32) >= 0);
+      assert.equal(await left.waitWritable(), true);
+      writer.commit(32);
+      left.flush();
+      for (const size of [16, 7, 32]) assert.equal((await soon(right.receive(), "a message"))?.length, size);
+      assert.equal(right.tryReceive(), undefined);
+    }));
+
+  test("keeps its message when the peer goes", () =>
+    withPair({}, async (left, right) => {
+      left.send("first");
+      left.send("second");
+      left.flush();
+      const reader = right.reader();
+      const text = (): string => new TextDecoder().decode(reader.bytes.slice(reader.offset, reader.offset + reader.length));
+      assert.ok(reader.next());
+      await left.close({ drainDeadlineMs: 0 });
+      assert.equal((await soon(right.closed, "the end")).code, "PEER_CLOSED");
+      assert.deepEqual([text(), reader.message], ["first", 1]);
+      assert.ok(reader.next());
+      assert.deepEqual([text(), reader.message], ["second", 2]);
+      assert.equal(reader.next(), false);
+    }));
+});
+
+test("waiting for room that only this program can give back does not keep it busy", () =>
+  withPair({}, async (left, right) => {
+    const { native } = left[CONNECTION].channel;
+    const { library } = native;
+    const open = left.getWriteBuf(26_000);
+    fill(left, new Uint8Array(1000));
+    const sending = left.send(new Uint8Array(1000));
+    const waiting = left.waitWritable();
+    await pause(ASLEEP_MS);
+    let polls = 0;
+    Object.assign(native, {
+      library: { ...library, poll: (...words: Parameters<typeof library.poll>) => (polls++, library.poll(...words)) },
+    });
+    await pause(ASLEEP_MS);
+    Object.assign(native, { library });
+    assert.ok(polls < 2 * ASLEEP_MS, `looked ${polls} times`);
+    left.release(open);
+    // The buffer's place in the ring comes back with what was sent behind it.
+    assert.equal((await soon(right.receive(), "a message"))?.length, 1000);
+    while (right.tryReceive() !== undefined);
+    await soon(Promise.resolve(sending), "the send");
+    assert.equal(await soon(waiting, "room"), true);
+  }));
+
 test("a record with much slack is a message like any other", () =>
   withPair({ ringBytes: 1 << 20 }, async (left, right) => {
     const { writer } = left[CONNECTION].channel;
