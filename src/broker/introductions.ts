@@ -21,8 +21,8 @@ interface HeldHalf {
   readonly others: readonly number[];
   readonly ringBytes: number;
   readonly maxMessageBytes: number;
-  /** The initiator's, made while the listener thinks. */
-  readonly ticket?: string;
+  /** What lets the initiator come back to a later broker; made while the listener thinks. */
+  readonly ticket: string;
 }
 
 export interface IntroductionsOptions {
@@ -73,7 +73,13 @@ export class Introductions {
     const wish = { id, to, from, transport, wait, offered, ringBytes: ring?.bytes ?? 0, control, deadline };
     const { pending, steps } = table.connect(session.client, wish);
     const [controlFd = -1, ...others] = descriptors.takeAll();
-    this.#halves.set(pending, { control: controlFd, others, ringBytes: request.ring_bytes, maxMessageBytes: request.max_message_bytes });
+    this.#halves.set(pending, {
+      control: controlFd,
+      others,
+      ringBytes: request.ring_bytes,
+      maxMessageBytes: request.max_message_bytes,
+      ticket: "",
+    });
     this.carryOut(steps);
   }
 
@@ -128,30 +134,33 @@ export class Introductions {
     for (const fd of [half.control, ...half.others]) this.#options.io.close(fd);
   }
 
-  #offer(step: Extract<Step, { readonly step: "offer" }>): void {
-    const { pending, offer } = step;
-    const { io, lives, session } = this.#options;
+  #offer({ pending, offer }: Extract<Step, { readonly step: "offer" }>): void {
+    const { io, lives, tickets, session } = this.#options;
     const { client, wish } = pending;
     const { owner, flow, transport, trust, reason } = offer;
     const half = this.#halves.get(pending);
-    const listener = session(owner.client.session);
-    if (half === undefined || listener === undefined) return;
-    const peerName = wish.from ?? anonymousName(client.session);
+    const [initiator, listener] = [session(client.session), session(owner.client.session)];
+    if (half === undefined || initiator === undefined || listener === undefined) return;
+    const { ringBytes, control: region } = wish;
+    const names = [wish.from ?? anonymousName(client.session), owner.name] as const;
+    const facts = { flow, names, transport, trust, reason, since: Math.round(io.now()), ringBytes, region };
     // A listener that cannot be told any more is about to end, and then whoever waits for it hears "again".
     listener.send({
       type: "offer",
       name: owner.name,
       ...{ flow, transport, trust, reason },
-      peer_name: peerName,
+      peer_name: names[0],
       peer_pid: client.pid,
       peer_uid: client.uid,
+      ticket: tickets.forFlow(listener.process, { ...facts, role: 1 }),
       ring_bytes: half.ringBytes,
       max_message_bytes: half.maxMessageBytes,
       descriptors: [...halfRoles(transport, "initiator"), "pid"],
     }, [half.control, ...half.others, lives.descriptor(client.process)]);
     for (const fd of half.others) io.close(fd);
-    const ticket = this.#certify(step, listener);
-    this.#halves.set(pending, { ...half, others: [], ...(ticket === undefined ? {} : { ticket }) });
+    // While the listener makes its half, nobody waits for the broker.
+    const ticket = tickets.forFlow(initiator.process, { ...facts, role: 0 });
+    this.#halves.set(pending, { ...half, others: [], ticket });
   }
 
   #checkAnswer(
@@ -180,18 +189,6 @@ export class Introductions {
       ticket,
       descriptors: [...halfRoles(transport, "acceptor"), "pid"],
     }, [...descriptors, lives.descriptor(acceptor.client.process)]);
-  }
-
-  /** What lets both ends come back to a later broker. Made while the listener makes its half, so that nobody waits for it. */
-  #certify({ pending, offer }: Extract<Step, { readonly step: "offer" }>, listener: Session): string | undefined {
-    const { io, tickets, session } = this.#options;
-    const { flow, transport, trust, reason, owner } = offer;
-    const { ringBytes, control: region, from } = pending.wish;
-    const names = [from ?? anonymousName(pending.client.session), owner.name] as const;
-    const facts = { flow, names, transport, trust, reason, since: Math.round(io.now()), ringBytes, region };
-    listener.sendQuietly({ type: "ticket", flow, ticket: tickets.forFlow(listener.process, { ...facts, role: 1 }) });
-    const initiator = session(pending.client.session);
-    return initiator === undefined ? undefined : tickets.forFlow(initiator.process, { ...facts, role: 0 });
   }
 }
 

@@ -104,11 +104,6 @@ export class Session {
     return !this.#over && this.link.send(encode(message), descriptors);
   }
 
-  /** For what the client need not wake up for. */
-  sendQuietly(message: Response): void {
-    if (!this.#over) this.link.sendQuietly(encode(message));
-  }
-
   /** Says why, and ends. */
   dismiss(error: FableError): void {
     this.send(errorMessage(0, error));

@@ -48,8 +48,7 @@ interface Holding {
 }
 
 interface HeldFlow {
-  /** Comes after the offer, because nobody waits for it. */
-  ticket: string | undefined;
+  readonly ticket: string;
   /** A duplicate of the own control region's descriptor; -1 until the channel is open. */
   controlFd: number;
   /** The broker said so, perhaps before its program could listen for it. */
@@ -311,7 +310,7 @@ class BrokerClient implements BrokerService {
     this.#applyRef();
     for (const holding of this.#holdings.values()) this.#restoreName(holding);
     for (const [flow, { ticket, controlFd }] of this.#flows) {
-      if (controlFd < 0 || ticket === undefined) continue;
+      if (controlFd < 0) continue;
       this.#mail.send((id) => ({ type: "restore", id, flow, ticket, descriptors: ["control"] }), [controlFd], () => {});
     }
     this.#mail.release();
@@ -342,7 +341,6 @@ class BrokerClient implements BrokerService {
     if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
     for (const fd of descriptors) this.#native.library.close(fd);
     if (message.type === "peer-dead") this.#mourn(message.flow);
-    if (message.type === "ticket") this.#keepTicket(message);
     if (message.type === "going" && message.reason === "replaced") this.#lifeline.expectSuccessor();
   }
 
@@ -353,7 +351,7 @@ class BrokerClient implements BrokerService {
       this.#mail.post({ type: "refuse", flow: message.flow, code: "NOT_LISTENING", message: `${message.name} no longer listens` });
       return;
     }
-    this.#flows.set(message.flow, { ticket: undefined, controlFd: -1, dead: false });
+    this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1, dead: false });
     try {
       const half = acceptorHalf(message.transport, listening.onOffer(offer));
       if (!this.#mail.post({ type: "accept", flow: message.flow, descriptors: [...half.roles] }, half.descriptors)) {
@@ -365,11 +363,6 @@ class BrokerClient implements BrokerService {
       const { code, message: why, remedy } = errorMessage(1, error instanceof FableError ? error : refusal(error));
       this.#mail.post({ type: "refuse", flow: message.flow, code, message: why, ...(remedy === undefined ? {} : { remedy }) });
     }
-  }
-
-  #keepTicket({ flow, ticket }: Responses["ticket"]): void {
-    const held = this.#flows.get(flow);
-    if (held !== undefined) held.ticket = ticket;
   }
 
   #mourn(flow: string): void {

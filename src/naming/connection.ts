@@ -18,8 +18,6 @@ export type LinkEnd = "hung-up" | "oversized" | "overrun" | "noise" | "system";
 export interface Link {
   /** Sends or queues a frame. Its descriptors stay the caller's, who may close them at once. False when the connection is over. */
   send(frame: Uint8Array, descriptors: readonly number[]): boolean;
-  /** Sends a frame that nobody need wake up for: it is taken with the next one, or at the end of the connection. */
-  sendQuietly(frame: Uint8Array): boolean;
   /** Sends what the socket takes at once, and ends without calling the handler. */
   close(): void;
 }
@@ -103,17 +101,9 @@ export class FrameLink implements Link {
   }
 
   send(frame: Uint8Array, descriptors: readonly number[]): boolean {
-    return this.#send(frame, descriptors, true);
-  }
-
-  sendQuietly(frame: Uint8Array): boolean {
-    return this.#send(frame, [], false);
-  }
-
-  #send(frame: Uint8Array, descriptors: readonly number[], ring: boolean): boolean {
     if (this.#over) return false;
     if (this.#queue.length > 0) return this.#enqueue(frame, descriptors);
-    const status = this.#sendNow(frame, descriptors, ring);
+    const status = this.#sendNow(frame, descriptors);
     if (status === ENOSPACE) return this.#enqueue(frame, descriptors);
     if (status >= 0) return true;
     this.#endSoon(status === HUNG_UP ? "hung-up" : "system");
@@ -125,12 +115,12 @@ export class FrameLink implements Link {
     this.#finish(undefined);
   }
 
-  #sendNow(frame: Uint8Array, descriptors: readonly number[], ring: boolean): number {
+  #sendNow(frame: Uint8Array, descriptors: readonly number[]): number {
     const { library } = this.#native;
     const fds = descriptors.length === 0 ? NONE : Int32Array.from(descriptors);
     const status = library.frame_send(this.#fd, frame, frame.byteLength, fds, fds.length);
     // A full doorbell counts as rung.
-    if (status >= 0 && ring && this.#doorbellFd >= 0) library.write(this.#doorbellFd, ONE_BYTE, 1);
+    if (status >= 0 && this.#doorbellFd >= 0) library.write(this.#doorbellFd, ONE_BYTE, 1);
     return status;
   }
 
@@ -174,7 +164,7 @@ export class FrameLink implements Link {
     while (!this.#over) {
       const next = this.#queue[0];
       if (next === undefined) return;
-      const status = this.#sendNow(next.frame, next.descriptors, true);
+      const status = this.#sendNow(next.frame, next.descriptors);
       if (status === ENOSPACE) return;
       this.#queue.shift();
       for (const fd of next.descriptors) this.#native.library.close(fd);

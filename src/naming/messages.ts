@@ -135,6 +135,7 @@ const introduction = {
   peer_pid: process,
   peer_uid: process,
   reason: sentence,
+  ticket,
   descriptors,
 };
 
@@ -152,8 +153,7 @@ export const RESPONSES = {
   error: v.object({ type: v.literal("error"), id: whole(0, 0xffff_ffff), ...refusal }),
   again: v.object({ type: v.literal("again"), id, transport, trust, reason: sentence }),
   offer: v.object({ type: v.literal("offer"), name, ...introduction, ring_bytes: ringBytes, max_message_bytes: messageBytes }),
-  grant: v.object({ type: v.literal("grant"), id, ...introduction, ticket }),
-  ticket: v.object({ type: v.literal("ticket"), flow, ticket }),
+  grant: v.object({ type: v.literal("grant"), id, ...introduction }),
   "peer-dead": v.object({ type: v.literal("peer-dead"), flow }),
   names: v.object({ type: v.literal("names"), id, entries: v.array(nameEntry), after: v.optional(text(MAX_NAME_BYTES)) }),
   flows: v.object({ type: v.literal("flows"), id, entries: v.array(flowEntry), after: v.optional(text(32)) }),

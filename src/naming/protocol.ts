@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import { type ErrorCode, FableError } from "../errors.ts";
+import { readerOf } from "./check.ts";
 import { type DescriptorRole, type Request, REQUESTS, type Response, RESPONSES, type Responses } from "./messages.ts";
 import { quote } from "./uri.ts";
 
@@ -24,19 +25,27 @@ export type Decoded<T> =
   | { readonly ok: true; readonly message: T }
   | { readonly ok: false; readonly id: number; readonly error: FableError; readonly fatal: boolean };
 
+type Readers = Readonly<Record<string, ReturnType<typeof readerOf>>>;
+const requestReaders = readers(REQUESTS);
+const responseReaders = readers(RESPONSES);
+
+function readers(schemas: Readonly<Record<string, v.GenericSchema>>): Readers {
+  return Object.fromEntries(Object.entries(schemas).map(([type, schema]) => [type, readerOf(schema)]));
+}
+
 /** What the broker makes of a frame. */
 export function decodeRequest(frame: Uint8Array): Decoded<Request> {
-  return decode<Request>(frame, REQUESTS);
+  return decode<Request>(frame, requestReaders);
 }
 
 /** What a client makes of a frame. */
 export function decodeResponse(frame: Uint8Array): Decoded<Response> {
-  return decode<Response>(frame, RESPONSES);
+  return decode<Response>(frame, responseReaders);
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-function decode<T>(frame: Uint8Array, schemas: Readonly<Record<string, v.GenericSchema>>): Decoded<T> {
+function decode<T>(frame: Uint8Array, known: Readers): Decoded<T> {
   if (frame.byteLength > MAX_FRAME_BYTES) return broken(0, `a frame of ${frame.byteLength} bytes`, true, "TOO_LARGE");
   let value: unknown;
   try {
@@ -46,15 +55,15 @@ function decode<T>(frame: Uint8Array, schemas: Readonly<Record<string, v.Generic
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) return broken(0, "a frame that is no object", true);
   const { type, id } = value as { readonly type?: unknown; readonly id?: unknown };
-  const known = typeof id === "number" && Number.isInteger(id) && id > 0 && id <= 0xffff_ffff ? id : 0;
-  if (typeof type !== "string") return broken(known, "a message without a type", known === 0);
-  const schema = Object.hasOwn(schemas, type) ? schemas[type] : undefined;
-  if (schema === undefined) return broken(known, `a message of unknown type ${quote(type)}`, known === 0);
-  const result = v.safeParse(schema, value, { abortEarly: true });
+  const asked = typeof id === "number" && Number.isInteger(id) && id > 0 && id <= 0xffff_ffff ? id : 0;
+  if (typeof type !== "string") return broken(asked, "a message without a type", asked === 0);
+  const read = Object.hasOwn(known, type) ? known[type] : undefined;
+  if (read === undefined) return broken(asked, `a message of unknown type ${quote(type)}`, asked === 0);
+  const result = read(value);
   if (result.success) return { ok: true, message: result.output as T };
   const issue = result.issues[0];
-  const where = v.getDotPath(issue);
-  return broken(known, `a ${type} message with a wrong ${where ?? "shape"}`, known === 0);
+  const where = issue === undefined ? undefined : v.getDotPath(issue);
+  return broken(asked, `a ${type} message with a wrong ${where ?? "shape"}`, asked === 0);
 }
 
 function broken(id: number, what: string, fatal: boolean, code: ErrorCode = "PROTOCOL"): Decoded<never> {

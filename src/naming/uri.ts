@@ -44,9 +44,13 @@ export function parseName(name: string): Name {
   return { name, authority, segments };
 }
 
+/** Names as nearly all of them are, in one look; what it does not know may still be a name. */
+const COMMON =
+  /^xio:\/\/(?!(?:fable|anonymous)(?:\/|$))(?=[^/]{1,63}(?:\/|$))[a-z0-9]+(?:-+[a-z0-9]+)*(?:\/[a-z0-9~_-][a-z0-9._~-]{0,62}){0,8}$/;
+
 /** True if the text is a name somebody could register. */
 export function isName(text: string): boolean {
-  return findProblem(text) === undefined;
+  return (text.length <= MAX_NAME_BYTES && COMMON.test(text)) || findProblem(text) === undefined;
 }
 
 /** What a peer is called that speaks for no name. Nobody can register it. */

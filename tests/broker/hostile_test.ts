@@ -267,7 +267,7 @@ for (const runtime of RUNTIMES) {
             () => "granted",
             (error: { code: string }) => error.code,
           );
-          const offers = await listener.answers(2);
+          const offers = await listener.answers(1);
           const offer = offers.find((answer) => answer !== "end" && answer["type"] === "offer") as Readonly<Record<string, unknown>>;
           listener.message({ type: "accept", flow: offer["flow"], descriptors: [...roles] }, [...descriptors]);
           listener.ring();

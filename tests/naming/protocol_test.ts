@@ -60,6 +60,7 @@ const half = {
   peer_pid: 1,
   peer_uid: 0,
   reason: "r",
+  ticket,
 } as const;
 const responses: readonly Response[] = [
   {
@@ -81,8 +82,7 @@ const responses: readonly Response[] = [
     max_message_bytes: 100,
     descriptors: ["control", "ring", "doorbell", "pid"],
   },
-  { type: "grant", id: 1, ...half, ticket, descriptors: ["control", "ring", "pid"] },
-  { type: "ticket", flow, ticket },
+  { type: "grant", id: 1, ...half, descriptors: ["control", "ring", "pid"] },
   { type: "peer-dead", flow },
   { type: "names", id: 1, entries: [{ name: "xio://a", pid: 1, uid: 0, listening: true, since: "x" }], after: "xio://a" },
   {

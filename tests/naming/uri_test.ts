@@ -72,6 +72,26 @@ describe("names", () => {
     });
   }
 
+  test("the quick look and the careful one agree", () => {
+    const pieces = ["a", "-", ".", "/", "~", "_", "fable", "anonymous", "x".repeat(31), "0", "A", "//", "..", ":", " "];
+    let state = 7;
+    const draw = (below: number) => (state = (Math.imul(state, 48_271) >>> 0) % 2_147_483_647) % below;
+    let names = 0;
+    for (let count = 0; count < 50_000; count++) {
+      const name = `xio://${Array.from({ length: draw(12) }, () => pieces[draw(pieces.length)]).join("")}`;
+      const careful = (() => {
+        try {
+          return parseName(name).name === name;
+        } catch {
+          return false;
+        }
+      })();
+      assert.equal(isName(name), careful, name);
+      if (careful) names += 1;
+    }
+    assert.ok(names > 1000, "and many of them were names");
+  });
+
   test("refuses what is not a string", () => {
     for (const value of [undefined, null, 1, {}, ["xio://a"]]) assert.equal(refusal(value).code, "BAD_NAME");
   });
