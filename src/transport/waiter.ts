@@ -71,6 +71,7 @@ export class Waiter {
   #streakStart = 0;
   readonly #glance = (): void => this.#glanceNow();
   readonly #turn = (): void => this.#turnNow();
+  readonly #flushNow = (): void => this.flush();
 
   constructor(native: Native) {
     this.#native = native;
@@ -107,7 +108,7 @@ export class Waiter {
     this.#dirty.push(channel);
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    queueMicrotask(() => this.flush());
+    queueMicrotask(this.#flushNow);
   }
 
   /** A doorbell rang, or somebody else took an announcement back. */
@@ -244,11 +245,8 @@ export class Waiter {
     if (last !== undefined && last !== channel) {
       this.#channels[slot] = last;
       last.slot = slot;
-      this.#entries.copyWithin(
-        slot * WAIT_ENTRY_WORDS,
-        this.#channels.length * WAIT_ENTRY_WORDS,
-        (this.#channels.length + 1) * WAIT_ENTRY_WORDS,
-      );
+      const from = this.#channels.length * WAIT_ENTRY_WORDS;
+      for (let word = 0; word < WAIT_ENTRY_WORDS; word++) this.#entries[slot * WAIT_ENTRY_WORDS + word] = this.#entries[from + word];
     }
     if (this.#phase !== "asleep") return;
     this.#native.library.awake(channel.handle);

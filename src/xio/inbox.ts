@@ -17,6 +17,8 @@ const SLAB_BYTES = 64 * 1024;
 /** Copied at once, and the longest record copied that way; longer messages get memory of their own. */
 const RUN_BYTES = 16 * 1024;
 const SMALL_RECORD_BYTES = 4 * 1024;
+/** Up to here a loop beats the view that set() needs. */
+const SHORT_RUN_BYTES = 256;
 
 export interface InboxOptions {
   readonly checked: boolean;
@@ -48,6 +50,7 @@ export class Inbox {
   #endStatus = 0;
   /** The stretch of the window copied ahead, and where it lies. */
   #slab = new Uint8Array(0);
+  #slabWords = new Int32Array(0);
   #slabUsed = 0;
   #runWindow = -1;
   #runEnd = 0;
@@ -164,7 +167,7 @@ export class Inbox {
   ready(): void {
     while (this.#waiting.length !== 0 && this.advance()) this.#waiting.shift()!.resolve(this.#copy());
     if (this.ended) this.#endWaiting();
-    for (const listener of [...this.#watchers]) listener();
+    if (this.#watchers.size !== 0) { for (const listener of [...this.#watchers]) listener(); }
     if ((this.#waiting.length !== 0 || this.#watchers.size !== 0) && !this.ended) this.#channel.want(READABLE);
   }
 
@@ -212,9 +215,11 @@ export class Inbox {
     const end = smallRecordsUntil(reader, from, SMALL_RECORD_BYTES, RUN_BYTES);
     if (this.#slab.length - this.#slabUsed < end - from) {
       this.#slab = new Uint8Array(SLAB_BYTES);
+      this.#slabWords = new Int32Array(this.#slab.buffer);
       this.#slabUsed = 0;
     }
-    this.#slab.set(reader.arena.subarray(from, end), this.#slabUsed);
+    if (end - from > SHORT_RUN_BYTES) this.#slab.set(reader.arena.subarray(from, end), this.#slabUsed);
+    else copyWords(this.#slabWords, this.#slabUsed >> 2, reader.words, from >> 2, end >> 2);
     this.#runDelta = this.#slabUsed - from;
     this.#runEnd = end;
     this.#runWindow = reader.windows;
@@ -291,6 +296,10 @@ export class Inbox {
     else signal?.addEventListener("abort", abort, { once: true });
     return limited;
   }
+}
+
+function copyWords(to: Int32Array, at: number, from: Int32Array, begin: number, end: number): void {
+  for (let word = begin; word < end; word++) to[at++] = from[word];
 }
 
 function aborted(signal: AbortSignal | undefined): FableError {

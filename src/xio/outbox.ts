@@ -196,7 +196,7 @@ export class Outbox {
   /** There may be room again, or the channel may be over. */
   ready(): void {
     this.pump();
-    for (const listener of [...this.#watchers]) listener();
+    if (this.#watchers.size !== 0) { for (const listener of [...this.#watchers]) listener(); }
     if (this.#watchers.size !== 0 && !this.over) this.#awaitRoom();
   }
 
