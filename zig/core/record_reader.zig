@@ -108,6 +108,11 @@ pub const Reader = struct {
         return @bitCast(@atomicLoad(u64, at, .acquire));
     }
 
+    /// Nothing new, nothing to tell, nothing wrong.
+    pub inline fn quiet(r: *const Reader) bool {
+        return r.scanned == r.offered and r.consumed == r.released and !r.ended and r.fault == fault.none and !r.load(r.offered).published();
+    }
+
     /// Extends the new window. True if there is one afterwards.
     pub fn scan(r: *Reader) bool {
         if (r.scanned < r.offered) r.scanned = r.offered; // next() goes ahead without it
