@@ -25,14 +25,18 @@ export interface BenchOptions {
 }
 
 interface Runner {
-  runBench(kind: "lat" | "thr", options: BenchOptions): Promise<void>;
+  runBench(kind: "lat" | "thr", options: BenchOptions): Promise<{ readonly failed: readonly unknown[] }>;
 }
 
 export async function bench(kind: "lat" | "thr", options: BenchOptions): Promise<void> {
   const runner = runnerUrl(import.meta.url);
-  if (!existsSync(fileURLToPath(runner))) throw new CommandFailed(`the benchmark is part of a checkout, and ${fileURLToPath(runner)} is not there`);
+  if (!existsSync(fileURLToPath(runner))) {
+    throw new CommandFailed(`the benchmark is part of a checkout, and ${fileURLToPath(runner)} is not there`);
+  }
   const { runBench } = await import(runner.href) as Runner;
-  await runBench(kind, options);
+  const { failed } = await runBench(kind, options);
+  // The report has named them.
+  if (failed.length > 0) throw new CommandFailed(`${failed.length} ${failed.length === 1 ? "cell was" : "cells were"} not measured`);
 }
 
 /** Seen from the source of this file, and from the bundle in dist/. */

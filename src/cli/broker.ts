@@ -1,7 +1,7 @@
 /** `fable broker`: the name service in the foreground, until a signal, a successor, or (embedded) until nobody needs it. */
 import process from "node:process";
-import { loadNative } from "../native/load.ts";
 import { type Leaving, startDaemon } from "../broker/daemon.ts";
+import { loadNative } from "../native/load.ts";
 import type { Output } from "./output.ts";
 import { UsageError } from "./usage.ts";
 
@@ -22,9 +22,13 @@ const FAREWELLS: Readonly<Record<Leaving, string>> = {
 
 export async function broker(output: Output, options: BrokerOptions): Promise<void> {
   const help = 'see "fable broker --help"';
-  if (options.policy !== undefined) throw new UsageError("this version has no policy files yet: every end is treated as it asks, and other users as untrusted", help);
+  if (options.policy !== undefined) {
+    throw new UsageError("this version has no policy files yet: every end is treated as it asks, and other users as untrusted", help);
+  }
   if (options.parent !== undefined) throw new UsageError("this version cannot join a higher name service yet", help);
-  if (options.replace === true && options.embedded === true) throw new UsageError("--replace and --embedded exclude each other: an embedded broker gives way to others", help);
+  if (options.replace === true && options.embedded === true) {
+    throw new UsageError("--replace and --embedded exclude each other: an embedded broker gives way to others", help);
+  }
   const { socket, replace, embedded } = options;
   const daemon = await startDaemon(loadNative(), {
     ...(socket === undefined ? {} : { socket }),

@@ -1,12 +1,12 @@
 /**
- * `fable cat`: stdin to a channel, a channel to stdout, as `nc -U` is for sockets. The connecting side ends when both directions have ended or the
- * peer has closed; the listening side also when the peer has half-closed and everything is out. Nothing is lost silently: what the peer did not
- * take is a failure.
+ * `fable cat`: stdin to a channel, a channel to stdout, as `nc -U` is for sockets. The connecting side ends when both directions have ended or
+ * the peer has closed; the listening side also when the peer has half-closed, everything is out, and its own stdin is quiet. Nothing is lost
+ * silently: what the peer did not take is a failure.
  */
 import process from "node:process";
 import { isFableError } from "../errors.ts";
-import { loadNative } from "../native/load.ts";
 import { parseName } from "../naming/uri.ts";
+import { loadNative } from "../native/load.ts";
 import type { TransportName, Trust } from "../transport/transport.ts";
 import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
@@ -33,6 +33,8 @@ export interface CatOptions {
 /** Large, because stdin comes in pieces of 64 KiB and four of them should fit beside each other. */
 const RING_BYTES = 1 << 20;
 const DRAIN_DEADLINE_MS = 3_600_000;
+/** Of stdin, once the peer has half-closed. */
+const QUIET_MS = 100;
 
 export async function cat(output: Words, name: string, options: CatOptions): Promise<void> {
   checkName(name);
@@ -69,7 +71,9 @@ async function open(name: string, options: CatOptions): Promise<Handle> {
     ...(options.socket === undefined ? {} : { socket: options.socket }),
     ...(options.trust === undefined ? {} : { trust: options.trust }),
   };
-  if (options.listen !== true) return connect(name, { ...common, wait: options.wait, ...(options.transport === undefined ? {} : { transport: options.transport }) });
+  if (options.listen !== true) {
+    return connect(name, { ...common, wait: options.wait, ...(options.transport === undefined ? {} : { transport: options.transport }) });
+  }
   const listener = await listen(name, { ...common, backlog: 1 });
   try {
     return await listener.accept();
@@ -89,10 +93,14 @@ async function move(handle: Handle, stdio: Stdio, options: CatOptions, sent: Mov
   const down = ending(pumpOut(handle, output, received));
   const over = handle.closed;
   try {
-    const first = await Promise.race([down.then(() => "down" as const), Promise.all([up, down]).then(() => "both" as const), over.then(() => "over" as const)]);
+    const first = await Promise.race([
+      down.then(() => "down" as const),
+      Promise.all([up, down]).then(() => "both" as const),
+      over.then(() => "over" as const),
+    ]);
     // Whatever ended first, what has arrived is written out.
     if (!await down) throw new CommandFailed("");
-    if (options.listen !== true && first === "down") await Promise.race([up, over]);
+    if (first === "down") await Promise.race([options.listen === true ? quiet(up, sent) : up, over]);
     const reason = await finish(handle);
     judge(reason);
   } finally {
@@ -101,12 +109,26 @@ async function move(handle: Handle, stdio: Stdio, options: CatOptions, sent: Mov
   }
 }
 
+/** What stdin already had for the peer still goes to it: until stdin ends or has nothing for a moment. */
+async function quiet(up: Promise<boolean>, sent: Moved): Promise<void> {
+  for (;;) {
+    const before = sent.bytes;
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const silence = new Promise<false>((resolve) => (timer = setTimeout(() => resolve(false), QUIET_MS)));
+    const ended = await Promise.race([up.then(() => true), silence]);
+    clearTimeout(timer);
+    if (ended || sent.bytes === before) return;
+  }
+}
+
 /** A direction that fails because the channel ended has ended; the reason is judged once, at the end. */
 async function ending(pump: Promise<boolean>): Promise<boolean> {
   try {
     return await pump;
   } catch (error) {
-    if (["PEER_CLOSED", "PEER_DEAD", "PEER_FAULT", "CLOSED", "ENDED"].some((code) => isFableError(error) && error.code === code)) return true;
+    if (["PEER_CLOSED", "PEER_DEAD", "PEER_FAULT", "CLOSED", "ENDED"].some((code) => isFableError(error) && error.code === code)) {
+      return true;
+    }
     throw error;
   }
 }
@@ -140,6 +162,7 @@ function endOnSignals(handle: Handle): () => void {
 }
 
 function summary(sent: Moved, received: Moved, seconds: number, handle: Handle): string {
-  const part = (word: string, { bytes, messages }: Moved) => `${word} ${formatBytes(bytes)} in ${formatCount(messages)} messages (${formatBytesPerSecond(bytes / seconds)})`;
+  const part = (word: string, { bytes, messages }: Moved) =>
+    `${word} ${formatBytes(bytes)} in ${formatCount(messages)} messages (${formatBytesPerSecond(bytes / seconds)})`;
   return `${part("sent", sent)}, ${part("received", received)}, over ${handle.transport}, ${handle.trust}, in ${seconds.toFixed(3)} s`;
 }

@@ -37,7 +37,11 @@ export async function demoEnd(role: string, options: DemoEndOptions): Promise<vo
 }
 
 async function sender(file: string, requests: number, transport: string | undefined): Promise<void> {
-  const handle = await connect(RECEIVER, { ringBytes: RING_BYTES, timeoutMs: WAIT_MS, ...(transport === undefined ? {} : { transport: transportByName(transport).name }) });
+  const handle = await connect(RECEIVER, {
+    ringBytes: RING_BYTES,
+    timeoutMs: WAIT_MS,
+    ...(transport === undefined ? {} : { transport: transportByName(transport).name }),
+  });
   say("connected", { transport: handle.transport, trust: handle.trust, flow: handle.flow });
   const fd = openSync(file, "r");
   try {
@@ -96,7 +100,9 @@ async function askMany(handle: Handle, requests: number): Promise<void> {
     writer.commit(REQUEST_BYTES);
     writer.flush();
     while (!reader.next()) if (!await reader.wait({ timeoutMs: WAIT_MS })) throw new Error("the receiver went away");
-    if (reader.length !== REQUEST_BYTES || reader.view.getUint32(reader.offset, true) !== (n ^ 0x5a5a5a5a) >>> 0) throw new Error(`the answer to request ${n} is wrong`);
+    if (reader.length !== REQUEST_BYTES || reader.view.getUint32(reader.offset, true) !== (n ^ 0x5a5a5a5a) >>> 0) {
+      throw new Error(`the answer to request ${n} is wrong`);
+    }
     const end = now();
     times[n] = end - begin;
     if (end - told > 200e6) {

@@ -7,12 +7,12 @@ import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { withNameService } from "./open.ts";
+import type { TransportName } from "../transport/transport.ts";
 import { CommandFailed } from "./failure.ts";
 import { formatBytes, formatBytesPerSecond, formatCount, formatNanoseconds, formatRate } from "./format.ts";
+import { withNameService } from "./open.ts";
 import type { Output } from "./output.ts";
 import { findRuntime, type FoundRuntime, programIn } from "./runtimes.ts";
-import type { TransportName } from "../transport/transport.ts";
 import { UsageError } from "./usage.ts";
 
 export interface DemoOptions {
@@ -67,32 +67,59 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
   output.line(`${colours.bold("broker")}    process ${broker.pid}, at a socket of its own`);
   const shared = ["--requests", String(options.requests)];
   const receiver = stage.start("receiver", cast.deno, ["demo-end", "receiver", "--file", join(cast.folder, "copy"), ...shared]);
-  const sender = stage.start("sender", cast.bun, ["demo-end", "sender", "--file", cast.file, ...shared, ...(options.transport === undefined ? [] : ["--transport", options.transport])]);
+  const sender = stage.start("sender", cast.bun, [
+    "demo-end",
+    "sender",
+    "--file",
+    cast.file,
+    ...shared,
+    ...(options.transport === undefined ? [] : ["--transport", options.transport]),
+  ]);
   sender.onProgress = (line) => output.progress(progressText(line, cast.size, options.requests));
   const connected = await sender.line("connected");
   const [flow] = await withNameService(socket, (service) => service.flows());
   output.line(`${colours.bold(cast.bun.name.padEnd(9))} process ${sender.pid} connected by name to xio://demo/receiver`);
-  output.line(`${colours.bold(cast.deno.name.padEnd(9))} process ${receiver.pid} listens there; over ${text(connected["transport"])}, ${text(connected["trust"])}${flow === undefined ? "" : `: ${flow.reason}`}`);
+  output.line(
+    `${colours.bold(cast.deno.name.padEnd(9))} process ${receiver.pid} listens there; over ${text(connected["transport"])}, ${
+      text(connected["trust"])
+    }${flow === undefined ? "" : `: ${flow.reason}`}`,
+  );
 
   const moved = await sender.line("sent");
   const seconds = number(moved["ns"]) / 1e9;
-  output.line(`${colours.bold("file")}      ${cast.file}: ${formatBytes(cast.size)} read, moved and written in ${formatNanoseconds(number(moved["ns"]))} (${formatBytesPerSecond(cast.size / seconds)}), ${formatCount(number(moved["messages"]))} messages`);
+  output.line(
+    `${colours.bold("file")}      ${cast.file}: ${formatBytes(cast.size)} read, moved and written in ${
+      formatNanoseconds(number(moved["ns"]))
+    } (${formatBytesPerSecond(cast.size / seconds)}), ${formatCount(number(moved["messages"]))} messages`,
+  );
   const [ours, theirs] = [text((await sender.line("hashed"))["sha256"]), text((await receiver.line("hashed"))["sha256"])];
   output.line(`${colours.bold("sha-256")}   ${ours}  sent`);
   output.line(`          ${theirs}  received ${ours === theirs ? colours.green("equal") : colours.red("DIFFERENT")}`);
 
   const asked = await sender.line("asked");
   const rate = number(asked["requests"]) / (number(asked["ns"]) / 1e9);
-  output.line(`${colours.bold("requests")}  ${formatCount(number(asked["requests"]))} of 64 B, one at a time, every answer checked: round trip p50 ${formatNanoseconds(number(asked["p50_ns"]))}, p99 ${formatNanoseconds(number(asked["p99_ns"]))}; ${formatRate(rate)}`);
+  output.line(
+    `${colours.bold("requests")}  ${formatCount(number(asked["requests"]))} of 64 B, one at a time, every answer checked: round trip p50 ${
+      formatNanoseconds(number(asked["p50_ns"]))
+    }, p99 ${formatNanoseconds(number(asked["p99_ns"]))}; ${formatRate(rate)}`,
+  );
   const [there, back] = [await sender.line("done"), await receiver.line("done")];
   const complete = there["sent"] === back["received"] && there["received"] === back["sent"];
-  output.line(`${colours.bold("counts")}    sent ${count(there["sent"])}, received ${count(back["received"])}; answered ${count(back["sent"])}, received ${count(there["received"])} ${complete ? colours.green("nothing lost") : colours.red("LOST")}`);
+  output.line(
+    `${colours.bold("counts")}    sent ${count(there["sent"])}, received ${count(back["received"])}; answered ${
+      count(back["sent"])
+    }, received ${count(there["received"])} ${complete ? colours.green("nothing lost") : colours.red("LOST")}`,
+  );
   output.value(report(cast, { connected, moved, asked, there, back }, { ours, theirs, reason: flow?.reason ?? null }));
   if (ours !== theirs) throw new CommandFailed("the file arrived changed: the hashes differ");
   if (!complete) throw new CommandFailed("messages were lost: the counts of both ends differ");
 }
 
-function report(cast: Cast, lines: Readonly<Record<"connected" | "moved" | "asked" | "there" | "back", Line>>, facts: { readonly ours: string; readonly theirs: string; readonly reason: string | null }): unknown {
+function report(
+  cast: Cast,
+  lines: Readonly<Record<"connected" | "moved" | "asked" | "there" | "back", Line>>,
+  facts: { readonly ours: string; readonly theirs: string; readonly reason: string | null },
+): unknown {
   const { connected, moved, asked, there, back } = lines;
   const seconds = number(moved["ns"]) / 1e9;
   return {
@@ -101,8 +128,24 @@ function report(cast: Cast, lines: Readonly<Record<"connected" | "moved" | "aske
     transport: connected["transport"],
     trust: connected["trust"],
     reason: facts.reason,
-    file: { path: cast.file, size_bytes: cast.size, messages: moved["messages"], took_ns: moved["ns"], bytes_per_s: Math.round(cast.size / seconds), sha256_sent: facts.ours, sha256_received: facts.theirs, equal: facts.ours === facts.theirs },
-    requests: { count: asked["requests"], size_bytes: 64, took_ns: asked["ns"], p50_ns: asked["p50_ns"], p99_ns: asked["p99_ns"], p999_ns: asked["p999_ns"] },
+    file: {
+      path: cast.file,
+      size_bytes: cast.size,
+      messages: moved["messages"],
+      took_ns: moved["ns"],
+      bytes_per_s: Math.round(cast.size / seconds),
+      sha256_sent: facts.ours,
+      sha256_received: facts.theirs,
+      equal: facts.ours === facts.theirs,
+    },
+    requests: {
+      count: asked["requests"],
+      size_bytes: 64,
+      took_ns: asked["ns"],
+      p50_ns: asked["p50_ns"],
+      p99_ns: asked["p99_ns"],
+      p999_ns: asked["p999_ns"],
+    },
     messages: { sent: there["sent"], received: back["received"], answered: back["sent"], answers_received: there["received"] },
   };
 }
@@ -121,7 +164,9 @@ function bigFile(runtimes: readonly FoundRuntime[]): string {
   const files = [...runtimes.map(({ executable }) => executable), process.execPath];
   const sized = files.map((file) => ({ file, size: statSync(file).size })).sort((a, b) => b.size - a.size);
   const [largest] = sized;
-  if (largest === undefined || largest.size < FILE_BYTES) throw new CommandFailed("no runtime's executable has 100 MB; name a file with --file");
+  if (largest === undefined || largest.size < FILE_BYTES) {
+    throw new CommandFailed("no runtime's executable has 100 MB; name a file with --file");
+  }
   return largest.file;
 }
 
@@ -150,7 +195,11 @@ class Stage {
   start(role: string, runtime: FoundRuntime, args: readonly string[]): Actor {
     const [executable = "", ...rest] = programIn(runtime, args);
     const environment = { ...process.env, FABLE_SOCKET: join(this.#folder, "broker.sock"), NO_COLOR: "1" };
-    const actor = new Actor(`${role} (${runtime.name})`, spawn(executable, rest, { env: environment, stdio: ["ignore", "pipe", "pipe"] }), this.#deadline);
+    const actor = new Actor(
+      `${role} (${runtime.name})`,
+      spawn(executable, rest, { env: environment, stdio: ["ignore", "pipe", "pipe"] }),
+      this.#deadline,
+    );
     this.#actors.push(actor);
     return actor;
   }

@@ -2,9 +2,9 @@
  * The checks of `fable doctor`. Each one tries the thing itself instead of guessing from a version, and says in one line what it saw and, if it did
  * not work, what to do. Judgements over numbers are pure functions, so that tests can show them bad machines.
  */
+import { formatBytes, formatNanoseconds } from "./format.ts";
 import type { MachineFacts } from "./machine.ts";
 import { parseRelease } from "./machine.ts";
-import { formatBytes, formatNanoseconds } from "./format.ts";
 
 export type CheckStatus = "ok" | "warning" | "fails";
 
@@ -46,7 +46,9 @@ export function judgeOpenFiles(facts: MachineFacts): CheckResult {
   const limit = facts.openFiles;
   if (limit === undefined) return warning("limit not known: /proc/self/limits is unreadable", "mount /proc");
   const channels = Math.floor((limit.soft - 64) / DESCRIPTORS_PER_CHANNEL);
-  const detail = `RLIMIT_NOFILE ${limitText(limit.soft)} (hard ${limitText(limit.hard)}): about ${Number.isFinite(channels) ? Math.max(0, channels) : "any number of"} channels in a process`;
+  const detail = `RLIMIT_NOFILE ${limitText(limit.soft)} (hard ${limitText(limit.hard)}): about ${
+    Number.isFinite(channels) ? Math.max(0, channels) : "any number of"
+  } channels in a process`;
   if (limit.soft < 96) return fails(detail, "raise it: ulimit -n 4096");
   if (limit.soft < 1024) return warning(detail, `raise it for more: ulimit -n ${Math.min(limit.hard, 4096)}`);
   return ok(detail);
@@ -55,14 +57,25 @@ export function judgeOpenFiles(facts: MachineFacts): CheckResult {
 export function judgeLockedMemory(facts: MachineFacts): CheckResult {
   const limit = facts.lockedMemory;
   if (limit === undefined) return warning("limit not known: /proc/self/limits is unreadable", "mount /proc");
-  return ok(`RLIMIT_MEMLOCK ${Number.isFinite(limit.soft) ? formatBytes(limit.soft) : "unlimited"}; regions are prefaulted, not locked, so nothing depends on it`);
+  return ok(
+    `RLIMIT_MEMLOCK ${
+      Number.isFinite(limit.soft) ? formatBytes(limit.soft) : "unlimited"
+    }; regions are prefaulted, not locked, so nothing depends on it`,
+  );
 }
 
 export function judgeMemory(facts: MachineFacts): CheckResult {
   const available = Math.min(facts.memoryAvailable ?? Number.POSITIVE_INFINITY, facts.cgroupMemory?.soft ?? Number.POSITIVE_INFINITY);
   if (!Number.isFinite(available)) return warning("not known: /proc/meminfo is unreadable", "mount /proc");
-  const detail = `${formatBytes(available)} for regions (memfds are not limited by the size of /dev/shm${facts.cgroupMemory === undefined ? "" : ", but by this cgroup"})`;
-  if (available < 64 * 2 ** 20) return warning(detail, "free some memory or raise the cgroup's memory.max: a channel takes 136 KiB, and the kernel may kill what faults beyond");
+  const detail = `${formatBytes(available)} for regions (memfds are not limited by the size of /dev/shm${
+    facts.cgroupMemory === undefined ? "" : ", but by this cgroup"
+  })`;
+  if (available < 64 * 2 ** 20) {
+    return warning(
+      detail,
+      "free some memory or raise the cgroup's memory.max: a channel takes 136 KiB, and the kernel may kill what faults beyond",
+    );
+  }
   return ok(detail);
 }
 
@@ -70,18 +83,28 @@ export function judgeHugePages(facts: MachineFacts): CheckResult {
   const chosen = facts.sharedHugePages;
   if (chosen === undefined) return ok("the kernel has none for shared memory; rings use 4 KiB pages");
   if (chosen === "always" || chosen === "force") {
-    return warning(`shmem_enabled is "${chosen}": each small region may take a huge page, and sealing may be refused (EBUSY)`, "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled");
+    return warning(
+      `shmem_enabled is "${chosen}": each small region may take a huge page, and sealing may be refused (EBUSY)`,
+      "echo advise > /sys/kernel/mm/transparent_hugepage/shmem_enabled",
+    );
   }
   return ok(`shmem_enabled is "${chosen}"; rings use 4 KiB pages`);
 }
 
 export function judgeProcessors(facts: MachineFacts): CheckResult {
   const cpus = facts.cpusAllowed.length > 0 ? facts.cpusAllowed : facts.cpusOnline;
-  const detail = `${facts.processor.model}: ${cpus.length} of ${facts.cpusOnline.length} CPUs, ${facts.nodes.length} NUMA node${facts.nodes.length === 1 ? "" : "s"}`;
+  const detail = `${facts.processor.model}: ${cpus.length} of ${facts.cpusOnline.length} CPUs, ${facts.nodes.length} NUMA node${
+    facts.nodes.length === 1 ? "" : "s"
+  }`;
   if (facts.cgroupCpus !== undefined && facts.cgroupCpus < 2) {
-    return warning(`${detail}, cgroup quota of ${facts.cgroupCpus} CPUs`, "raise cpu.max to 2 CPUs or more: a spinning end uses up the quota of the other");
+    return warning(
+      `${detail}, cgroup quota of ${facts.cgroupCpus} CPUs`,
+      "raise cpu.max to 2 CPUs or more: a spinning end uses up the quota of the other",
+    );
   }
-  if (cpus.length < 2) return warning(detail, "give both ends a CPU of their own: on one CPU nothing is spun, and each wake-up is a context switch");
+  if (cpus.length < 2) {
+    return warning(detail, "give both ends a CPU of their own: on one CPU nothing is spun, and each wake-up is a context switch");
+  }
   return ok(detail);
 }
 
@@ -91,7 +114,11 @@ export function judgeVirtualisation(facts: MachineFacts): CheckResult {
   const halt = facts.haltPollNs === undefined ? "" : `, guest_halt_poll_ns ${facts.haltPollNs}`;
   const detail = `guest of ${name}${halt}: the host may move CPUs, so distances between them change`;
   if (facts.haltPollNs === 0) {
-    return { ...ok(detail), remedy: "if sleeping ends must wake faster at the price of idle CPU: echo 200000 > /sys/module/haltpoll/parameters/guest_halt_poll_ns" };
+    return {
+      ...ok(detail),
+      remedy:
+        "if sleeping ends must wake faster at the price of idle CPU: echo 200000 > /sys/module/haltpoll/parameters/guest_halt_poll_ns",
+    };
   }
   return ok(detail);
 }
@@ -99,8 +126,13 @@ export function judgeVirtualisation(facts: MachineFacts): CheckResult {
 export function judgeClock(facts: MachineFacts): CheckResult {
   const source = facts.clockSource;
   if (source === undefined) return warning("clock source not known", "mount /sys");
-  if (["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"].includes(source)) return ok(`clock source ${source}, read without a system call`);
-  return warning(`clock source ${source} needs a system call for each reading`, "boot with tsc=reliable if the hardware allows it, or choose another clock source");
+  if (["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"].includes(source)) {
+    return ok(`clock source ${source}, read without a system call`);
+  }
+  return warning(
+    `clock source ${source} needs a system call for each reading`,
+    "boot with tsc=reliable if the hardware allows it, or choose another clock source",
+  );
 }
 
 /** `picoseconds`: one-way time of one cache line between two CPUs. */

@@ -1,15 +1,15 @@
 /** The part of `fable doctor` that needs the native library: capabilities, distances, the doorbell, a channel on each transport, brokers. */
-import { loadNative } from "../native/load.ts";
-import type { Native } from "../native/native.ts";
-import { ABI_VERSION } from "../native/generated.ts";
+import { isFableError } from "../errors.ts";
 import { connectNameService } from "../naming/client.ts";
 import { brokerPlace } from "../naming/place.ts";
+import { ABI_VERSION } from "../native/generated.ts";
+import { loadNative } from "../native/load.ts";
+import type { Native } from "../native/native.ts";
 import type { TransportName } from "../transport/transport.ts";
 import { channelPair } from "../xio/pair.ts";
-import { isFableError } from "../errors.ts";
 import { type CheckResult, fails, judgeDoorbell, judgeLine, ok, warning } from "./doctor-checks.ts";
-import { formatBytes, formatNanoseconds } from "./format.ts";
 import { CommandFailed } from "./failure.ts";
+import { formatBytes, formatNanoseconds } from "./format.ts";
 import type { MachineFacts } from "./machine.ts";
 
 export interface Capability {
@@ -30,13 +30,37 @@ export interface DoctorNative {
 
 /** FABLE_CAPABILITY_*: number, name, what it is for, whether nothing works without it, and what its absence means. */
 const CAPABILITIES = [
-  [1, "membarrier", false, "waiters pay for the fence, not writers", "allow membarrier in the seccomp profile; until then each publication to this process costs a fence"],
-  [2, "memfd seals", true, "a region cannot shrink under its reader", "allow memfd_create and fcntl(F_ADD_SEALS) in the seccomp profile, or use Linux 3.17 or later"],
+  [
+    1,
+    "membarrier",
+    false,
+    "waiters pay for the fence, not writers",
+    "allow membarrier in the seccomp profile; until then each publication to this process costs a fence",
+  ],
+  [
+    2,
+    "memfd seals",
+    true,
+    "a region cannot shrink under its reader",
+    "allow memfd_create and fcntl(F_ADD_SEALS) in the seccomp profile, or use Linux 3.17 or later",
+  ],
   [3, "future-write seal", true, "a region has one writer", "use Linux 5.1 or later"],
   [4, "pidfd", true, "a peer's death is noticed without a broker", "allow pidfd_open in the seccomp profile, or use Linux 5.3 or later"],
-  [5, "peer pidfd of a socket", false, "a client is known by its pidfd", "use Linux 6.5 or later; until then pidfd_open and the process's start time are compared"],
+  [
+    5,
+    "peer pidfd of a socket",
+    false,
+    "a client is known by its pidfd",
+    "use Linux 6.5 or later; until then pidfd_open and the process's start time are compared",
+  ],
   [6, "futex_waitv", false, "one futex sleep for several channels", "use Linux 5.16 or later; until then such sleepers use the doorbells"],
-  [7, "no-exec seal", false, "regions cannot be executed", "use Linux 6.3 or later; until then regions are executable memfds like any other program's"],
+  [
+    7,
+    "no-exec seal",
+    false,
+    "regions cannot be executed",
+    "use Linux 6.3 or later; until then regions are executable memfds like any other program's",
+  ],
   [8, "populate", false, "regions are prefaulted in one call", "use Linux 5.14 or later; until then pages are touched one by one"],
 ] as const;
 
@@ -45,7 +69,12 @@ export function openDoctor(): DoctorNative {
   const native = loadNative();
   return {
     library: () => checkLibrary(native),
-    capabilities: () => CAPABILITIES.map(([which, name, essential, use, remedy]) => ({ name, essential, run: () => checkCapability(native, which, use, remedy, essential) })),
+    capabilities: () =>
+      CAPABILITIES.map(([which, name, essential, use, remedy]) => ({
+        name,
+        essential,
+        run: () => checkCapability(native, which, use, remedy, essential),
+      })),
     line: (facts) => checkLine(native, facts),
     doorbell: () => checkDoorbell(native),
     loopback: (transport) => checkLoopback(transport),
@@ -77,15 +106,23 @@ function checkLine(native: Native, facts: MachineFacts): CheckResult {
 
 async function checkDoorbell(native: Native): Promise<CheckResult> {
   const pair = new Int32Array(2);
-  if (native.library.socketpair(1, pair) < 0) return fails(`socketpair failed (errno ${native.library.errno()})`, "raise RLIMIT_NOFILE: ulimit -n 4096");
+  if (native.library.socketpair(1, pair) < 0) {
+    return fails(`socketpair failed (errno ${native.library.errno()})`, "raise RLIMIT_NOFILE: ulimit -n 4096");
+  }
   const [mine = -1, theirs = -1] = pair;
   try {
     const rung = Promise.withResolvers<number>();
     const start = performance.now();
-    const watch = native.runtime.watchDoorbell(mine, (bytes) => rung.resolve(bytes), () => rung.reject(new CommandFailed("the doorbell hung up")));
+    const watch = native.runtime.watchDoorbell(
+      mine,
+      (bytes) => rung.resolve(bytes),
+      () => rung.reject(new CommandFailed("the doorbell hung up")),
+    );
     watch.setRef(true);
     try {
-      if (native.library.write(theirs, Uint8Array.of(1), 1) !== 1) return fails("the doorbell could not be rung", "report this with the output of fable doctor --json");
+      if (native.library.write(theirs, Uint8Array.of(1), 1) !== 1) {
+        return fails("the doorbell could not be rung", "report this with the output of fable doctor --json");
+      }
       await rung.promise;
       return judgeDoorbell((performance.now() - start) * 1e6);
     } finally {
@@ -118,7 +155,9 @@ async function checkLoopback(transport: TransportName): Promise<CheckResult> {
       bytes += message.length;
     }
     await echo;
-    return ok(`${LOOPBACK_MESSAGES} messages, ${formatBytes(bytes)}, there and back in ${formatNanoseconds((performance.now() - start) * 1e6)}`);
+    return ok(
+      `${LOOPBACK_MESSAGES} messages, ${formatBytes(bytes)}, there and back in ${formatNanoseconds((performance.now() - start) * 1e6)}`,
+    );
   } finally {
     await left.close({ drainDeadlineMs: 0 });
     await right.close({ drainDeadlineMs: 0 });
@@ -134,7 +173,9 @@ async function checkPrivateBroker(native: Native, socket: string): Promise<Check
     service.setRef(true);
     await service.register("xio://doctor");
     const names = await service.names();
-    if (!names.some((entry) => entry.name === "xio://doctor")) return fails("a registered name was not listed", "report this with the output of fable doctor --json");
+    if (!names.some((entry) => entry.name === "xio://doctor")) {
+      return fails("a registered name was not listed", "report this with the output of fable doctor --json");
+    }
     await service.shutdown();
     return ok(`started on demand and answering in ${formatNanoseconds(took * 1e6)}`);
   } finally {
@@ -154,7 +195,9 @@ async function checkUserBroker(native: Native, socket: string | undefined): Prom
       await service.close();
     }
   } catch (error) {
-    if (isFableError(error, "BROKER_UNREACHABLE")) return { ...ok(`${place.socket}: none runs now`), remedy: "the first program that connects starts one" };
+    if (isFableError(error, "BROKER_UNREACHABLE")) {
+      return { ...ok(`${place.socket}: none runs now`), remedy: "the first program that connects starts one" };
+    }
     throw error;
   }
 }

@@ -2,7 +2,8 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DoctorNative } from "./doctor-native.ts";
+import process from "node:process";
+import { FableError } from "../errors.ts";
 import {
   type Check,
   type CheckResult,
@@ -18,13 +19,12 @@ import {
   judgeProcessors,
   judgeVirtualisation,
 } from "./doctor-checks.ts";
+import type { DoctorNative } from "./doctor-native.ts";
 import { describeFailure } from "./failure.ts";
 import { formatNanoseconds } from "./format.ts";
 import { type MachineFacts, readMachine } from "./machine.ts";
 import type { Output } from "./output.ts";
 import { TRANSPORTS } from "./words.ts";
-import { FableError } from "../errors.ts";
-import process from "node:process";
 
 export interface DoctorOptions {
   readonly socket?: string;
@@ -92,7 +92,11 @@ async function nativeSteps(options: DoctorOptions, facts: MachineFacts, perform:
     ...native.capabilities().map(({ name, essential, run }) => ({ name, essential, run })),
     { name: "cache line", essential: false, run: () => native.line(facts) },
     { name: "event loop doorbell", essential: true, run: () => native.doorbell() },
-    ...TRANSPORTS.map((transport) => ({ name: `channel over ${transport}`, essential: transport === "mempipe" || transport === "unix", run: () => native.loopback(transport) })),
+    ...TRANSPORTS.map((transport) => ({
+      name: `channel over ${transport}`,
+      essential: transport === "mempipe" || transport === "unix",
+      run: () => native.loopback(transport),
+    })),
     { name: "starting a broker", essential: true, run: () => native.privateBroker(join(folder, "broker.sock")) },
     {
       name: "broker of this user",
@@ -112,7 +116,10 @@ async function attempt(step: Step): Promise<Check> {
   const start = performance.now();
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<CheckResult>((resolve) => {
-    timer = setTimeout(() => resolve(fails(`no answer within ${CHECK_LIMIT_MS / 1000} s`, "look for a stopped or overloaded process; then run this again")), CHECK_LIMIT_MS);
+    timer = setTimeout(
+      () => resolve(fails(`no answer within ${CHECK_LIMIT_MS / 1000} s`, "look for a stopped or overloaded process; then run this again")),
+      CHECK_LIMIT_MS,
+    );
   });
   const result = await Promise.race([judged(step), late]);
   clearTimeout(timer);
@@ -123,7 +130,9 @@ async function judged(step: Step): Promise<CheckResult> {
   try {
     return await step.run();
   } catch (error) {
-    if (error instanceof FableError) return fails(`${error.message} (${error.code})`, error.remedy ?? "report this with the output of fable doctor --json");
+    if (error instanceof FableError) {
+      return fails(`${error.message} (${error.code})`, error.remedy ?? "report this with the output of fable doctor --json");
+    }
     return fails(describeFailure(error).sentence.replace(/^fable: /, ""), "report this with the output of fable doctor --json");
   }
 }

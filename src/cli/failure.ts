@@ -3,7 +3,7 @@
  * 0 done, 1 failed, 2 wrong usage.
  */
 import { FableError } from "../errors.ts";
-import { UsageError } from "./usage.ts";
+import type { UsageError } from "./usage.ts";
 
 export interface Failure {
   /** Empty when there is nobody to tell: the reader of stdout went away. */
@@ -17,13 +17,20 @@ export class CommandFailed extends Error {
 }
 
 export function describeFailure(error: unknown): Failure {
-  if (error instanceof UsageError) return { sentence: sentence(error.message, "USAGE", error.remedy), exitCode: 2 };
+  if (isUsageError(error)) return { sentence: sentence(error.message, "USAGE", error.remedy), exitCode: 2 };
   if (error instanceof FableError) return { sentence: sentence(error.message, error.code, error.remedy), exitCode: 1 };
-  if (error instanceof CommandFailed) return { sentence: error.message === "" ? "" : sentence(error.message, "FAILED", undefined), exitCode: 1 };
+  if (error instanceof CommandFailed) {
+    return { sentence: error.message === "" ? "" : sentence(error.message, "FAILED", undefined), exitCode: 1 };
+  }
   const code = errorCode(error);
   if (code === "EPIPE") return { sentence: "", exitCode: 1 };
   const message = error instanceof Error ? error.message : String(error);
   return { sentence: sentence(firstLine(message), code ?? "FAILED", undefined), exitCode: 1 };
+}
+
+/** By name, because the benchmark is not part of this program and has a class of its own. */
+function isUsageError(error: unknown): error is UsageError {
+  return error instanceof Error && error.name === "UsageError";
 }
 
 /** `fable: what happened (CODE): what to do.` */

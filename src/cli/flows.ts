@@ -11,7 +11,21 @@ export interface FlowsOptions {
 /** Rates need two looks; this long apart. */
 const WINDOW_MS = 250;
 
-const HEADER = ["FLOW", "FROM", "TO", "TRANSPORT", "TRUST", "EPOCH", "MESSAGES", "BYTES", "RATE", "WAKE-UPS", "BLOCKED", "PLACEMENT", "REASON"];
+const HEADER = [
+  "FLOW",
+  "FROM",
+  "TO",
+  "TRANSPORT",
+  "TRUST",
+  "EPOCH",
+  "MESSAGES",
+  "BYTES",
+  "RATE",
+  "WAKE-UPS",
+  "BLOCKED",
+  "PLACEMENT",
+  "REASON",
+];
 
 export async function flows(output: Output, options: FlowsOptions): Promise<void> {
   const entries = await withNameService(options.socket, (service) => service.flows({ windowMs: WINDOW_MS }));
@@ -25,7 +39,23 @@ function row(entry: FlowEntry, direction: FlowDirection, terminal: boolean): rea
   const [first, second] = entry.names;
   const to = direction.from === first ? second : first;
   const figures = terminal
-    ? [formatCount(direction.messages), formatBytes(direction.bytes), formatRate(direction.msgs_per_s), formatCount(direction.wakeups), formatNanoseconds(direction.blocked_ns)]
+    ? [
+      formatCount(direction.messages),
+      formatBytes(direction.bytes),
+      formatRate(direction.msgs_per_s),
+      formatCount(direction.wakeups),
+      formatNanoseconds(direction.blocked_ns),
+    ]
     : [direction.messages, direction.bytes, direction.msgs_per_s, direction.wakeups, direction.blocked_ns].map(String);
-  return [entry.flow, direction.from, to, direction.transport, direction.trust, String(direction.epoch), ...figures, direction.placement, entry.reason];
+  return [
+    entry.flow,
+    direction.from,
+    to,
+    direction.transport,
+    direction.trust,
+    String(direction.epoch),
+    ...figures,
+    direction.placement,
+    entry.reason,
+  ];
 }

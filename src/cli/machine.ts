@@ -115,7 +115,9 @@ function hypervisorName(): string | undefined {
 
 function nodeNumbers(): readonly number[] {
   try {
-    return readdirSync("/sys/devices/system/node").flatMap((entry) => /^node(\d+)$/.exec(entry)?.[1] ?? []).map(Number).sort((a, b) => a - b);
+    return readdirSync("/sys/devices/system/node").flatMap((entry) => /^node(\d+)$/.exec(entry)?.[1] ?? []).map(Number).sort((a, b) =>
+      a - b
+    );
   } catch {
     return [0];
   }

@@ -2,8 +2,8 @@
  * The `fable` command. This file knows every option and no command's work: each command is imported when it runs, so that `fable cat` starts
  * without the broker, the benchmark or the tables.
  */
-import process from "node:process";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
+import process from "node:process";
 import { VERSION } from "../version.ts";
 import { describeFailure } from "./failure.ts";
 import { createOutput, type Output, processEnvironment } from "./output.ts";
@@ -126,7 +126,11 @@ function addBench(root: Command): void {
   command.option("--batch <n>", "messages per publication (thr)", value((text) => parseCount(text, 1, 65_536)));
   command.option("--json <file>", "write the cells there; - is stdout");
   command.option("--html <file>", "write a report there");
-  examples(command, ["fable bench lat", "fable bench thr --transport mempipe,unix --size 64,4K --driver bun", "fable bench lat --cores same --json -"]);
+  examples(command, [
+    "fable bench lat",
+    "fable bench thr --transport mempipe,unix --size 64,4K --driver bun",
+    "fable bench lat --cores same --json -",
+  ]);
   command.action(async (kind: string, options) => {
     const parsed = usage(() => parseWord(kind, ["lat", "thr"] as const));
     await (await import("./bench.ts")).bench(parsed, options);
@@ -135,7 +139,11 @@ function addBench(root: Command): void {
 
 /** What the demo starts in its two runtimes; not for people. */
 function addPrivate(root: Command): void {
-  const command = root.command("demo-end", { hidden: true }).argument("<role>").option("--file <path>").option("--requests <n>", "", Number);
+  const command = root.command("demo-end", { hidden: true }).argument("<role>").option("--file <path>").option(
+    "--requests <n>",
+    "",
+    Number,
+  );
   command.option("--transport <name>").exitOverride();
   command.action(async (role: string, options) => (await import("./demo-end.ts")).demoEnd(role, options));
 }

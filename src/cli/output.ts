@@ -104,9 +104,22 @@ export function plainRows(rows: readonly (readonly string[])[]): string {
 
 async function drawTable(header: readonly string[], rows: readonly (readonly string[])[], colours: Colours): Promise<string> {
   const { default: Table } = await import("cli-table3");
-  const none = { top: "", "top-mid": "", "top-left": "", "top-right": "", bottom: "", "bottom-mid": "", "bottom-left": "", "bottom-right": "" };
+  const none = {
+    top: "",
+    "top-mid": "",
+    "top-left": "",
+    "top-right": "",
+    bottom: "",
+    "bottom-mid": "",
+    "bottom-left": "",
+    "bottom-right": "",
+  };
   const inner = { left: "", "left-mid": "", mid: "", "mid-mid": "", right: "", "right-mid": "", middle: "  " };
-  const table = new Table({ head: header.map(colours.bold), chars: { ...none, ...inner }, style: { head: [], border: [], "padding-left": 0, "padding-right": 0 } });
+  const table = new Table({
+    head: header.map(colours.bold),
+    chars: { ...none, ...inner },
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+  });
   for (const row of rows) table.push([...row]);
   return `${table.toString().split("\n").map((line) => line.trimEnd()).join("\n")}\n`;
 }

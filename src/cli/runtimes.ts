@@ -19,7 +19,9 @@ export function programIn(runtime: FoundRuntime, args: readonly string[]): reado
 }
 
 export function findRuntime(name: RuntimeName, searchPath = process.env["PATH"] ?? ""): FoundRuntime | undefined {
-  const candidates = [...checkoutFolders(), ...searchPath.split(delimiter).filter((folder) => folder !== "")].map((folder) => join(folder, name));
+  const candidates = [...checkoutFolders(), ...searchPath.split(delimiter).filter((folder) => folder !== "")].map((folder) =>
+    join(folder, name)
+  );
   if (basename(process.execPath).startsWith(name)) candidates.push(process.execPath);
   const executable = candidates.find(isExecutable);
   return executable === undefined ? undefined : { name, executable };

@@ -4,9 +4,9 @@
  * block for long. What is neither (a socket that a supervisor handed in) goes through the runtime's thread pool and private memory.
  */
 import { closeSync, constants, fstatSync, openSync, read as readThreaded, readFileSync, type Stats, write as writeThreaded } from "node:fs";
+import { Reactor, READABLE, type Watch, WRITABLE } from "../naming/reactor.ts";
 import type { Native } from "../native/native.ts";
 import { statusError } from "../native/status.ts";
-import { READABLE, Reactor, type Watch, WRITABLE } from "../naming/reactor.ts";
 
 export const EMPTY = -1;
 const HUNG_UP = -18;

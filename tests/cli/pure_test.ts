@@ -9,12 +9,23 @@ import { FableError } from "../../src/errors.ts";
 
 describe("option values", () => {
   test("sizes are bytes, with binary units", () => {
-    const cases: readonly (readonly [string, number])[] = [["1", 1], ["4096", 4096], ["64K", 65536], ["64k", 65536], ["64KiB", 65536], ["1M", 1048576], ["2GiB", 2147483648], ["512B", 512]];
+    const cases: readonly (readonly [string, number])[] = [
+      ["1", 1],
+      ["4096", 4096],
+      ["64K", 65536],
+      ["64k", 65536],
+      ["64KiB", 65536],
+      ["1M", 1048576],
+      ["2GiB", 2147483648],
+      ["512B", 512],
+    ];
     for (const [text, size] of cases) assert.equal(parseSize(text), size, text);
   });
 
   test("what is not a size is refused", () => {
-    for (const text of ["", "K", "-1", "1.5K", "64 X", "1e3", "0", "99999999G", "0x40"]) assert.throws(() => parseSize(text), UsageError, text);
+    for (const text of ["", "K", "-1", "1.5K", "64 X", "1e3", "0", "99999999G", "0x40"]) {
+      assert.throws(() => parseSize(text), UsageError, text);
+    }
   });
 
   test("counts, seconds, words, lists, cores", () => {
@@ -36,8 +47,22 @@ describe("option values", () => {
 
 describe("numbers for people", () => {
   test("three significant figures and a unit", () => {
-    assert.deepEqual([0, 999, 1000, 12_345, 107_394_952, 999_499_999].map(formatBytes), ["0 B", "999 B", "1.00 kB", "12.3 kB", "107 MB", "999 MB"]);
-    assert.deepEqual([7, 63.4, 999.6, 1234, 25_000, 2.5e9].map(formatNanoseconds), ["7 ns", "63.4 ns", "1.00 µs", "1.23 µs", "25.0 µs", "2.50 s"]);
+    assert.deepEqual([0, 999, 1000, 12_345, 107_394_952, 999_499_999].map(formatBytes), [
+      "0 B",
+      "999 B",
+      "1.00 kB",
+      "12.3 kB",
+      "107 MB",
+      "999 MB",
+    ]);
+    assert.deepEqual([7, 63.4, 999.6, 1234, 25_000, 2.5e9].map(formatNanoseconds), [
+      "7 ns",
+      "63.4 ns",
+      "1.00 µs",
+      "1.23 µs",
+      "25.0 µs",
+      "2.50 s",
+    ]);
     assert.equal(formatRate(35_600_000), "35.6 M/s");
     assert.equal(formatCount(1_234_567), "1,234,567");
     assert.equal(formatCount(999), "999");
@@ -54,12 +79,18 @@ describe("numbers for people", () => {
 describe("failures", () => {
   test("a FableError is one sentence with code and remedy, exit 1", () => {
     const error = new FableError("NAME_UNKNOWN", "Nobody has registered xio://x.", { remedy: "Look with fable ls." });
-    assert.deepEqual(describeFailure(error), { sentence: "fable: Nobody has registered xio://x (NAME_UNKNOWN): Look with fable ls.", exitCode: 1 });
+    assert.deepEqual(describeFailure(error), {
+      sentence: "fable: Nobody has registered xio://x (NAME_UNKNOWN): Look with fable ls.",
+      exitCode: 1,
+    });
   });
 
   test("wrong usage is exit 2, a system error keeps its code, a closed pipe is silent", () => {
     assert.equal(describeFailure(new UsageError("no")).exitCode, 2);
-    assert.match(describeFailure(Object.assign(new Error("no such file"), { code: "ENOENT" })).sentence, /^fable: no such file \(ENOENT\)\.$/);
+    assert.match(
+      describeFailure(Object.assign(new Error("no such file"), { code: "ENOENT" })).sentence,
+      /^fable: no such file \(ENOENT\)\.$/,
+    );
     assert.deepEqual(describeFailure(Object.assign(new Error("write"), { code: "EPIPE" })), { sentence: "", exitCode: 1 });
     assert.equal(describeFailure(new CommandFailed("")).sentence, "");
     assert.equal(describeFailure("a string").exitCode, 1);
@@ -71,7 +102,9 @@ describe("failures", () => {
 });
 
 describe("output", () => {
-  function capture(part: Partial<OutputEnvironment>): { readonly environment: OutputEnvironment; readonly out: string[]; readonly error: string[] } {
+  function capture(
+    part: Partial<OutputEnvironment>,
+  ): { readonly environment: OutputEnvironment; readonly out: string[]; readonly error: string[] } {
     const out: string[] = [];
     const error: string[] = [];
     const environment: OutputEnvironment = {

@@ -10,7 +10,9 @@ import { fuzzBroker } from "../hostile/frames.ts";
 import { fuzzNative } from "../hostile/native.ts";
 import { attackRounds } from "../hostile/rounds.ts";
 
-const { values } = parseArgs({ options: { rounds: { type: "string" }, attacks: { type: "string" }, frames: { type: "string" }, seed: { type: "string" } } });
+const { values } = parseArgs({
+  options: { rounds: { type: "string" }, attacks: { type: "string" }, frames: { type: "string" }, seed: { type: "string" } },
+});
 const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const parts: readonly (readonly [string, () => Promise<string>])[] = [
   ["native core", async () => JSON.stringify(await fuzzNative(Number(values.rounds ?? 10_000_000), seed, 3_600_000))],

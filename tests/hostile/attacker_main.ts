@@ -2,15 +2,15 @@
  * A program that plays the other end of a channel and cheats: its regions are its own, made without the library, and it writes to them what it
  * likes. It is told one attack at a time on stdin, and says what came of it.
  */
-import { createInterface } from "node:readline";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { isFableError } from "../../mod.ts";
 import { connectNameService } from "../../src/naming/client.ts";
 import type { OfferedDescriptors } from "../../src/naming/service.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { TransportName, Trust } from "../../src/transport/transport.ts";
 import { seeded, sleep } from "../process/harness.ts";
-import { ATTACKS, type Attack, type Stage } from "./attacks.ts";
+import { type Attack, ATTACKS, type Stage } from "./attacks.ts";
 import { closeDescriptor, HONEST_SEALS, openFile, region, SEAL_FUTURE_WRITE, writeIdentity } from "./libc.ts";
 
 interface Order {
@@ -59,7 +59,12 @@ function makeStage(what: Attack, order: Order): Stage & { readonly offered: Offe
   const shared = order.transport !== "unix";
   const seals = what.seals ?? HONEST_SEALS;
   const ringSeals = what.ringSeals ?? (order.trust === "trusted" ? HONEST_SEALS & ~SEAL_FUTURE_WRITE : HONEST_SEALS);
-  const control = region(what.controlBytes ?? 4096, (view) => writeIdentity(view, { transport: TRANSPORT_CODES[order.transport], trust: order.trust === "trusted" ? 1 : 2, ...what.identity }), seals);
+  const control = region(
+    what.controlBytes ?? 4096,
+    (view) =>
+      writeIdentity(view, { transport: TRANSPORT_CODES[order.transport], trust: order.trust === "trusted" ? 1 : 2, ...what.identity }),
+    seals,
+  );
   const ring = region(what.ringBytes ?? RING_BYTES, () => {}, ringSeals);
   const [doorbell, theirDoorbell] = socketPair();
   const [data, theirData] = socketPair();

@@ -2,8 +2,8 @@
  * What a peer that owns its regions can do to the other end. Some attacks must already fail at the introduction (`refused`); the others get a channel
  * and must cost the attacker that channel at most.
  */
-import { CONTROL, type Identity, putHeader, type Region } from "./libc.ts";
 import { sleep } from "../process/harness.ts";
+import { CONTROL, type Identity, putHeader, type Region } from "./libc.ts";
 
 export interface Stage {
   readonly control: Region;
@@ -66,90 +66,136 @@ export const ATTACKS: readonly Attack[] = [
   { name: "a size of 4 GiB", fault: true, shared: true, act: ({ ring }) => putHeader(ring.view, 0, MESSAGE, 0xffffffff, 64) },
   { name: "more than the agreed message size", fault: true, shared: true, act: ({ ring }) => first(ring, 0x7fffffff, 64) },
   { name: "a fragment without a first", fault: true, shared: true, act: ({ ring }) => putHeader(ring.view, 0, MORE, 8, 16) },
-  { name: "fragments that do not add up", fault: true, shared: true, act: ({ ring }) => {
-    putHeader(ring.view, 80, LAST, 8, 16);
-    first(ring, 1000, 64);
-  } },
+  {
+    name: "fragments that do not add up",
+    fault: true,
+    shared: true,
+    act: ({ ring }) => {
+      putHeader(ring.view, 80, LAST, 8, 16);
+      first(ring, 1000, 64);
+    },
+  },
   // cursors and state
   { name: "a cursor ahead", fault: true, shared: true, act: ({ control }) => control.view.setBigUint64(CONTROL.released, 1n << 40n, true) },
   { name: "an impossible state", fault: true, act: ({ control }) => control.view.setUint32(CONTROL.state, 77, true) },
-  { name: "an accusation", fault: true, act: ({ control }) => {
-    control.view.setUint32(CONTROL.stateCode, 0xffffffff, true);
-    control.view.setUint32(CONTROL.state, 3, true);
-  } },
-  { name: "closed, and open again", act: async ({ control }) => {
-    for (let n = 0; n < 20; n++) {
-      control.view.setUint32(CONTROL.state, n % 4, true);
-      await sleep(1);
-    }
-  } },
+  {
+    name: "an accusation",
+    fault: true,
+    act: ({ control }) => {
+      control.view.setUint32(CONTROL.stateCode, 0xffffffff, true);
+      control.view.setUint32(CONTROL.state, 3, true);
+    },
+  },
+  {
+    name: "closed, and open again",
+    act: async ({ control }) => {
+      for (let n = 0; n < 20; n++) {
+        control.view.setUint32(CONTROL.state, n % 4, true);
+        await sleep(1);
+      }
+    },
+  },
   // time
-  { name: "headers that flip while they are read", shared: true, act: async (stage) => {
-    const { ring, random } = stage;
-    const until = performance.now() + 40;
-    while (performance.now() < until) {
-      for (let n = 0; n < 2000; n++) {
-        const size = Math.floor(random() * 200);
-        putHeader(ring.view, 0, MESSAGE, size, (size + 15) & ~7);
-        putHeader(ring.view, 0, Math.floor(random() * 9), Math.floor(random() * 2 ** 32), Math.floor(random() * 70_000));
+  {
+    name: "headers that flip while they are read",
+    shared: true,
+    act: async (stage) => {
+      const { ring, random } = stage;
+      const until = performance.now() + 40;
+      while (performance.now() < until) {
+        for (let n = 0; n < 2000; n++) {
+          const size = Math.floor(random() * 200);
+          putHeader(ring.view, 0, MESSAGE, size, (size + 15) & ~7);
+          putHeader(ring.view, 0, Math.floor(random() * 9), Math.floor(random() * 2 ** 32), Math.floor(random() * 70_000));
+        }
+        knock(stage);
+        await sleep(0);
       }
-      knock(stage);
-      await sleep(0);
-    }
-  } },
-  { name: "every word flips", act: async (stage) => {
-    const { ring, control, random } = stage;
-    const until = performance.now() + 40;
-    while (performance.now() < until) {
-      for (let n = 0; n < 2000; n++) {
-        ring.view.setUint32(Math.floor(random() * 16_384) * 4, random() * 2 ** 32, true);
-        control.view.setUint32(Math.floor(random() * 1024) * 4, random() * 2 ** 32, true);
+    },
+  },
+  {
+    name: "every word flips",
+    act: async (stage) => {
+      const { ring, control, random } = stage;
+      const until = performance.now() + 40;
+      while (performance.now() < until) {
+        for (let n = 0; n < 2000; n++) {
+          ring.view.setUint32(Math.floor(random() * 16_384) * 4, random() * 2 ** 32, true);
+          control.view.setUint32(Math.floor(random() * 1024) * 4, random() * 2 ** 32, true);
+        }
+        knock(stage);
+        await sleep(0);
       }
-      knock(stage);
-      await sleep(0);
-    }
-  } },
-  { name: "sleep words that ask for a ring at every turn", act: async ({ control }) => {
-    for (let n = 0; n < 200; n++) {
-      control.view.setUint32(CONTROL.sleepWord, (n << 3) | 7, true);
-      control.view.setUint32(CONTROL.rungWord, n * 8 + 1, true);
-      if (n % 20 === 0) await sleep(1);
-    }
-  } },
+    },
+  },
+  {
+    name: "sleep words that ask for a ring at every turn",
+    act: async ({ control }) => {
+      for (let n = 0; n < 200; n++) {
+        control.view.setUint32(CONTROL.sleepWord, (n << 3) | 7, true);
+        control.view.setUint32(CONTROL.rungWord, n * 8 + 1, true);
+        if (n % 20 === 0) await sleep(1);
+      }
+    },
+  },
   // sockets and memory
-  { name: "a flood on the doorbell", fault: true, act: async (stage) => {
-    const junk = new Uint8Array(4096);
-    for (let n = 0; n < 50; n++) {
-      stage.write(stage.doorbell, junk);
-      await sleep(0);
-    }
-  } },
-  { name: "a punched hole", act: ({ ring, control }) => {
-    ring.punch();
-    control.punch();
-  } },
-  { name: "truncation", act: ({ ring, control }) => {
-    for (const one of [ring, control]) if (one.truncate(0) === 0) throw new Error("a sealed region was truncated");
-  } },
-  { name: "garbage on the data socket", kernel: true, fault: true, act: async ({ data, random, write }) => {
-    const junk = Uint8Array.from({ length: 4000 }, () => random() * 256);
-    for (let n = 0; n < 10; n++) {
-      write(data, junk);
-      await sleep(1);
-    }
-  } },
-  { name: "half a record, then silence", kernel: true, act: async ({ data, write }) => {
-    const half = new Uint8Array(40);
-    putHeader(new DataView(half.buffer), 0, MESSAGE, 4000, 4008);
-    write(data, half);
-    await sleep(20);
-  } },
-  { name: "an endless record", kernel: true, fault: true, act: async ({ data, write }) => {
-    const head = new Uint8Array(8);
-    putHeader(new DataView(head.buffer), 0, MESSAGE, 0xfffffff0, 0x7fffff8);
-    write(data, head);
-    await sleep(5);
-  } },
+  {
+    name: "a flood on the doorbell",
+    fault: true,
+    act: async (stage) => {
+      const junk = new Uint8Array(4096);
+      for (let n = 0; n < 50; n++) {
+        stage.write(stage.doorbell, junk);
+        await sleep(0);
+      }
+    },
+  },
+  {
+    name: "a punched hole",
+    act: ({ ring, control }) => {
+      ring.punch();
+      control.punch();
+    },
+  },
+  {
+    name: "truncation",
+    act: ({ ring, control }) => {
+      for (const one of [ring, control]) if (one.truncate(0) === 0) throw new Error("a sealed region was truncated");
+    },
+  },
+  {
+    name: "garbage on the data socket",
+    kernel: true,
+    fault: true,
+    act: async ({ data, random, write }) => {
+      const junk = Uint8Array.from({ length: 4000 }, () => random() * 256);
+      for (let n = 0; n < 10; n++) {
+        write(data, junk);
+        await sleep(1);
+      }
+    },
+  },
+  {
+    name: "half a record, then silence",
+    kernel: true,
+    act: async ({ data, write }) => {
+      const half = new Uint8Array(40);
+      putHeader(new DataView(half.buffer), 0, MESSAGE, 4000, 4008);
+      write(data, half);
+      await sleep(20);
+    },
+  },
+  {
+    name: "an endless record",
+    kernel: true,
+    fault: true,
+    act: async ({ data, write }) => {
+      const head = new Uint8Array(8);
+      putHeader(new DataView(head.buffer), 0, MESSAGE, 0xfffffff0, 0x7fffff8);
+      write(data, head);
+      await sleep(5);
+    },
+  },
 ];
 
 /** Makes a sleeping victim look: one ring is within its rights. */

@@ -16,7 +16,17 @@ const REQUESTS: readonly Readonly<Record<string, unknown>>[] = [
   { type: "unregister", id: 3, name: "xio://fuzz/a" },
   { type: "listen", id: 4, name: "xio://fuzz/a", backlog: 4, trust: "trusted" },
   { type: "unlisten", id: 5, name: "xio://fuzz/a" },
-  { type: "connect", id: 6, to: "xio://fuzz/a", wait: false, offered: { transport: "mempipe", trust: "trusted" }, ring_bytes: 65536, max_message_bytes: 1024, timeout_ms: 100, descriptors: ["control", "ring", "doorbell"] },
+  {
+    type: "connect",
+    id: 6,
+    to: "xio://fuzz/a",
+    wait: false,
+    offered: { transport: "mempipe", trust: "trusted" },
+    ring_bytes: 65536,
+    max_message_bytes: 1024,
+    timeout_ms: 100,
+    descriptors: ["control", "ring", "doorbell"],
+  },
   { type: "cancel", id: 6 },
   { type: "accept", flow: "abcdef-1", descriptors: ["control", "ring"] },
   { type: "refuse", flow: "abcdef-1", code: "REFUSED", message: "no" },
@@ -103,6 +113,24 @@ function mutate(random: () => number): Uint8Array | string {
 function mutateField(target: Record<string, unknown>, random: () => number): void {
   const keys = Object.keys(target);
   const key = keys[Math.floor(random() * keys.length)] ?? "type";
-  const values: readonly unknown[] = [undefined, null, -1, 0, 1e308, 2 ** 32, "", "x".repeat(5000), "xio://", "xio://fuzz/a", [], {}, [[[[]]]], true, "__proto__", { toString: 1 }, "\u0000"];
+  const values: readonly unknown[] = [
+    undefined,
+    null,
+    -1,
+    0,
+    1e308,
+    2 ** 32,
+    "",
+    "x".repeat(5000),
+    "xio://",
+    "xio://fuzz/a",
+    [],
+    {},
+    [[[[]]]],
+    true,
+    "__proto__",
+    { toString: 1 },
+    "\u0000",
+  ];
   target[random() < 0.1 ? "__proto__" : key] = values[Math.floor(random() * values.length)];
 }

@@ -2,8 +2,8 @@
  * What an attacker needs and FABLE does not offer: memory of its own making, with or without seals, through the C library by FFI. Nothing here goes
  * through libfable, so that nothing here is checked by it.
  */
-import type { NativePointer } from "../../src/runtime/runtime.ts";
 import { detectRuntime } from "../../src/runtime/detect.ts";
+import type { NativePointer } from "../../src/runtime/runtime.ts";
 
 export const SEAL_SEAL = 1;
 export const SEAL_SHRINK = 2;
@@ -111,7 +111,18 @@ export function writeIdentity(view: DataView, identity: Identity): void {
 }
 
 /** Offsets in a control region of what its owner says. */
-export const CONTROL = { sleepWord: 128, cpu: 132, rungWord: 256, released: 384, published: 528, epoch: 768, mailboxSeq: 772, state: 896, stateCode: 900, endPosition: 904 } as const;
+export const CONTROL = {
+  sleepWord: 128,
+  cpu: 132,
+  rungWord: 256,
+  released: 384,
+  published: 528,
+  epoch: 768,
+  mailboxSeq: 772,
+  state: 896,
+  stateCode: 900,
+  endPosition: 904,
+} as const;
 
 /** A record header: payload size, and kind with stride (length / 8). */
 export function putHeader(view: DataView, at: number, kind: number, sizeBytes: number, lengthBytes: number): void {

@@ -18,7 +18,10 @@ export interface NativeFuzz {
 export function fuzzNative(rounds: number, seed: number, timeoutMs: number): Promise<NativeFuzz> {
   const program = join(ROOT, "zig-out", "bin", "fable-fuzz");
   return new Promise((resolve, reject) => {
-    const child = spawn(program, ["--rounds", String(rounds), "--seed", String(seed)], { stdio: ["ignore", "pipe", "pipe"], timeout: timeoutMs });
+    const child = spawn(program, ["--rounds", String(rounds), "--seed", String(seed)], {
+      stdio: ["ignore", "pipe", "pipe"],
+      timeout: timeoutMs,
+    });
     let out = "";
     let errors = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => void (out += text));

@@ -48,7 +48,9 @@ export class Siege {
     if (code !== "CONNECTED") throw new Error(`"${attack.name}" did not get a channel: ${String(code)}`);
     const borne = await this.victim.next("borne");
     const allowed = attack.fault === true ? ["PEER_FAULT"] : ["PEER_FAULT", "PEER_DEAD", "PEER_CLOSED", "ENDED"];
-    if (!allowed.includes(String(borne["code"]))) throw new Error(`the victim ended "${attack.name}" with ${String(borne["code"])}, not ${allowed.join(" or ")}`);
+    if (!allowed.includes(String(borne["code"]))) {
+      throw new Error(`the victim ended "${attack.name}" with ${String(borne["code"])}, not ${allowed.join(" or ")}`);
+    }
   }
 
   /** The acceptor verifies after the initiator was told yes: then its channel is over at once. */
@@ -67,7 +69,9 @@ export class Siege {
     this.#friend.tell({ op: "close" });
     const closed = await this.#friend.next("closed");
     const borne = await this.victim.next("borne");
-    if (borne["messages"] !== count || closed["delivered"] !== count) throw new Error(`after an attack an honest client got ${String(borne["messages"])} of ${count} messages through`);
+    if (borne["messages"] !== count || closed["delivered"] !== count) {
+      throw new Error(`after an attack an honest client got ${String(borne["messages"])} of ${count} messages through`);
+    }
   }
 }
 

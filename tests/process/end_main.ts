@@ -2,8 +2,8 @@
  * One end of a channel as a program of its own, told what to do in lines of JSON on stdin and answering the same way on stdout. What it is told last
  * may be to stop at a place where it will then be killed.
  */
-import { createInterface } from "node:readline";
 import process from "node:process";
+import { createInterface } from "node:readline";
 import { type ChannelOptions, connect, type ConnectOptions, type Handle, isFableError, listen, type Listener } from "../../mod.ts";
 import { receiveTraffic, receiveTrafficBlocking, sendTraffic, sendTrafficBlocking, Traffic, type TrafficPlan } from "./traffic.ts";
 
@@ -268,6 +268,8 @@ lines.on("line", (line) => {
   const order = JSON.parse(line) as Order;
   const work = orders[order.op];
   if (work === undefined) return say("error", { message: `no order "${order.op}"` });
-  work(order).catch((error: unknown) => say("error", { message: error instanceof Error ? error.stack : String(error), code: codeOf(error) }));
+  work(order).catch((error: unknown) =>
+    say("error", { message: error instanceof Error ? error.stack : String(error), code: codeOf(error) })
+  );
 });
 say("ready");

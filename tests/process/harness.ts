@@ -64,7 +64,9 @@ export class Program {
         if (line?.event === event) return line;
         if (line?.event === "error") throw new Error(`the program failed: ${JSON.stringify(line)}\n${this.stderr}`);
       }
-      if (this.exit !== undefined) throw new Error(`exited (${JSON.stringify(this.exit)}) without "${event}": ${JSON.stringify(this.lines)}\n${this.stderr}`);
+      if (this.exit !== undefined) {
+        throw new Error(`exited (${JSON.stringify(this.exit)}) without "${event}": ${JSON.stringify(this.lines)}\n${this.stderr}`);
+      }
       await this.#change(end, `"${event}"; so far ${JSON.stringify(this.lines.slice(-5))}`);
     }
   }
@@ -162,7 +164,10 @@ export class World {
     while (this.programs.some((program) => program.exit === undefined) && Date.now() < end) await sleep(10);
     await Promise.all(this.programs.map((program) => program.stop()));
     await this.endDetached();
-    const left = [...sharedMemoryFiles().filter((name) => !this.#sharedBefore.has(name)).map((name) => `/dev/shm/${name}`), ...zombies(pids)];
+    const left = [
+      ...sharedMemoryFiles().filter((name) => !this.#sharedBefore.has(name)).map((name) => `/dev/shm/${name}`),
+      ...zombies(pids),
+    ];
     rmSync(this.folder, { recursive: true, force: true });
     if (left.length > 0) throw new Error(`left behind: ${left.join(", ")}`);
   }

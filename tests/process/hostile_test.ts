@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { fuzzBroker } from "../hostile/frames.ts";
 import { fuzzNative } from "../hostile/native.ts";
-import { attacksOn, type AttackSettings, Siege } from "../hostile/rounds.ts";
+import { type AttackSettings, attacksOn, Siege } from "../hostile/rounds.ts";
 import { descriptors, grownDescriptors, type RuntimeName, usage, World } from "./harness.ts";
 
 const SETTINGS: readonly (AttackSettings & { readonly victim: RuntimeName; readonly attacker: RuntimeName })[] = [

@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { connectNameService } from "../../src/naming/client.ts";
 import { loadNative } from "../../src/native/load.ts";
-import { cpuNs, RUNTIMES, type RuntimeName, sleep, until, usage, World } from "./harness.ts";
+import { cpuNs, type RuntimeName, RUNTIMES, sleep, until, usage, World } from "./harness.ts";
 import { crashRounds } from "./rounds.ts";
 
 const END = "tests/process/end_main.ts";
@@ -126,10 +126,14 @@ async function restored(own: World, name: string): Promise<void> {
   const service = await connectNameService(loadNative(), { socket: own.socket, start: "never" });
   try {
     service.setRef(true);
-    await until(async () => {
-      const [names, flows] = [await service.names(), await service.flows()];
-      return names.some((entry) => entry.name === name && entry.listening) && flows.some((entry) => entry.names.includes(name));
-    }, "names and flows were not restored", 5000);
+    await until(
+      async () => {
+        const [names, flows] = [await service.names(), await service.flows()];
+        return names.some((entry) => entry.name === name && entry.listening) && flows.some((entry) => entry.names.includes(name));
+      },
+      "names and flows were not restored",
+      5000,
+    );
   } finally {
     await service.close();
   }

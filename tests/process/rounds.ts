@@ -18,7 +18,14 @@ export interface RoundsResult {
 }
 
 /** In each round a program connects on one to three transports, writes, and is killed at a random moment. */
-export async function crashRounds(world: World, survivorRuntime: RuntimeName, victimRuntime: RuntimeName, rounds: number, seed: number, progress?: (round: number) => void): Promise<RoundsResult> {
+export async function crashRounds(
+  world: World,
+  survivorRuntime: RuntimeName,
+  victimRuntime: RuntimeName,
+  rounds: number,
+  seed: number,
+  progress?: (round: number) => void,
+): Promise<RoundsResult> {
   const random = seeded(seed);
   const name = `xio://rounds/${survivorRuntime}-${victimRuntime}-${seed}`;
   const survivor = world.run(survivorRuntime, END);
@@ -48,7 +55,11 @@ async function crashOnce(world: World, survivor: Program, runtime: RuntimeName, 
   const victim = world.run(runtime, END);
   const channels = 1 + Math.floor(random() * 3);
   for (let n = 0; n < channels; n++) {
-    victim.tell({ op: "connect", name, options: { transport: TRANSPORTS[Math.floor(random() * TRANSPORTS.length)], trust: random() < 0.5 ? "trusted" : "untrusted" } });
+    victim.tell({
+      op: "connect",
+      name,
+      options: { transport: TRANSPORTS[Math.floor(random() * TRANSPORTS.length)], trust: random() < 0.5 ? "trusted" : "untrusted" },
+    });
     await victim.next("connected");
     victim.tell({ op: "flood", plan: PLAN });
     await victim.next("flooding");

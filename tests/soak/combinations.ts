@@ -19,7 +19,9 @@ export const PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = [["bun", 
 
 export const COMBINATIONS: readonly Combination[] = [
   ...(["mempipe", "mempipe-futex", "mempipe-spin"] as const).flatMap((transport) =>
-    (["trusted", "untrusted"] as const).flatMap((trust) => (["loop", "block"] as const).map((how): Combination => ({ transport, trust, how })))
+    (["trusted", "untrusted"] as const).flatMap((trust) =>
+      (["loop", "block"] as const).map((how): Combination => ({ transport, trust, how }))
+    )
   ),
   { transport: "unix", trust: "n/a", how: "loop" },
   { transport: "unix", trust: "n/a", how: "block" },
@@ -76,7 +78,15 @@ export class SoakPair {
     const [closed] = await Promise.all([this.#writer.next("closed"), this.#reader.next("closed")]);
     const wrong = verdict(received, closed, messages);
     const [writer, reader] = this.#runtimes;
-    return { ...combination, writer, reader, messages: Number(received["messages"]), bytes: Number(received["bytes"]), seconds, ...(wrong === undefined ? {} : { wrong }) };
+    return {
+      ...combination,
+      writer,
+      reader,
+      messages: Number(received["messages"]),
+      bytes: Number(received["bytes"]),
+      seconds,
+      ...(wrong === undefined ? {} : { wrong }),
+    };
   }
 
   async stop(): Promise<void> {
@@ -84,9 +94,15 @@ export class SoakPair {
   }
 }
 
-function verdict(received: Readonly<Record<string, unknown>>, closed: Readonly<Record<string, unknown>>, messages: number): string | undefined {
+function verdict(
+  received: Readonly<Record<string, unknown>>,
+  closed: Readonly<Record<string, unknown>>,
+  messages: number,
+): string | undefined {
   if (received["wrong"] !== undefined) return String(received["wrong"]);
   if (received["messages"] !== messages) return `${String(received["messages"])} of ${messages} messages came`;
-  if (closed["sent"] !== messages || closed["delivered"] !== messages) return `counted ${String(closed["sent"])} sent and ${String(closed["delivered"])} delivered`;
+  if (closed["sent"] !== messages || closed["delivered"] !== messages) {
+    return `counted ${String(closed["sent"])} sent and ${String(closed["delivered"])} delivered`;
+  }
   return undefined;
 }

@@ -23,7 +23,13 @@ const SLOWEST_PER_S = 500;
 const MAX_GROWTH_BYTES = 64 << 20;
 
 const { values } = parseArgs({
-  options: { messages: { type: "string" }, rounds: { type: "string" }, only: { type: "string" }, seed: { type: "string" }, json: { type: "string" } },
+  options: {
+    messages: { type: "string" },
+    rounds: { type: "string" },
+    only: { type: "string" },
+    seed: { type: "string" },
+    json: { type: "string" },
+  },
 });
 const messages = Number(values.messages ?? MESSAGES);
 const rounds = Number(values.rounds ?? ROUNDS);
@@ -31,8 +37,8 @@ const seed = Number(values.seed ?? 1);
 const failures: string[] = [];
 const results: object[] = [];
 
-if (messages > 0) for (const runtimes of PAIRS) await soakPair(runtimes);
-if (rounds > 0 && values.only === undefined) for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim);
+if (messages > 0) { for (const runtimes of PAIRS) await soakPair(runtimes); }
+if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
