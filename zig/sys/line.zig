@@ -1,9 +1,12 @@
 //! How long one cache line takes from one CPU to another: two threads bounce a word. The unit all other latencies are compared with.
+//! Each line has its own distance (44 to 75 ns at one placement, the same every time), because its home is in another slice of the shared
+//! cache; so the word moves over many lines.
 
 const std = @import("std");
 const linux = std.os.linux;
 const os = @import("os.zig");
 const clock = @import("clock.zig");
+const memory = @import("memory.zig");
 const topology = @import("topology.zig");
 const Thread = @import("threads.zig").Thread;
 
@@ -13,9 +16,14 @@ const deadline_ns = 10 * std.time.ns_per_s;
 /// How often a spinning side looks up from the word.
 const spins_per_look = 1 << 12;
 
-/// Two words of the contended line have their own 128 bytes: CPUs fetch pairs of lines.
+const lines = 32;
+const line_step = 4096 + 64;
+/// Round trips on one line before the next one's turn.
+const trips_per_line = 32;
+
+/// What is contended has 128 bytes of its own: CPUs fetch pairs of lines.
 const Run = struct {
-    word: std.atomic.Value(u32) align(128) = .init(0),
+    lines: [*]align(4096) u8,
     stop: std.atomic.Value(u32) align(128) = .init(0),
     arrived: std.atomic.Value(u32) = .init(0),
     failure: std.atomic.Value(i32) = .init(0),
@@ -25,12 +33,22 @@ const Run = struct {
     give_up_ns: u64,
     count: u32 = 0,
     samples_ps: [max_samples]u32 = undefined,
+
+    /// Where round trip `trip` takes place.
+    inline fn word(run: *Run, trip: u32) *std.atomic.Value(u32) {
+        return @ptrCast(@alignCast(run.lines + trip / trips_per_line % lines * line_step));
+    }
 };
 
 /// One-way p50 in picoseconds over batches of round trips, into `p50_ps`. TIMEDOUT when not even one batch was done in ten seconds (a CPU
 /// busy with something else), the pinning's errno when a CPU is not ours, AGAIN without threads.
 pub fn measure(cpu_a: u32, cpu_b: u32, rounds: u32, p50_ps: *u32) isize {
+    const bytes = lines * line_step;
+    const address = memory.mapPrivate(bytes);
+    if (address < 0) return address;
+    defer memory.unmap(@ptrFromInt(@as(usize, @bitCast(address))), bytes);
     var run: Run = .{
+        .lines = @ptrFromInt(@as(usize, @bitCast(address))),
         .cpus = .{ cpu_a, cpu_b },
         .rounds = rounds,
         .batch = @max(least_batch, rounds / max_samples + 1),
@@ -73,7 +91,7 @@ fn echoMain(context: ?*anyopaque) callconv(.c) ?*anyopaque {
     const run: *Run = @ptrCast(@alignCast(context));
     if (!meet(run, 1)) return null;
     var expected: u32 = 1;
-    while (awaitWord(run, expected)) : (expected +%= 2) run.word.store(expected +% 1, .release);
+    while (awaitWord(run, run.word(expected / 2), expected)) : (expected +%= 2) run.word(expected / 2).store(expected +% 1, .release);
     return null;
 }
 
@@ -97,17 +115,18 @@ fn pingMain(context: ?*anyopaque) callconv(.c) ?*anyopaque {
 
 fn bounce(run: *Run, value: *u32, trips: u32) bool {
     for (0..trips) |_| {
-        run.word.store(value.* +% 1, .release);
+        const word = run.word(value.* / 2);
+        word.store(value.* +% 1, .release);
         value.* +%= 2;
-        if (!awaitWord(run, value.*)) return false;
+        if (!awaitWord(run, word, value.*)) return false;
     }
     return true;
 }
 
 /// No pause instruction: its length would be in the result.
-inline fn awaitWord(run: *Run, expected: u32) bool {
+inline fn awaitWord(run: *Run, word: *const std.atomic.Value(u32), expected: u32) bool {
     while (true) {
-        for (0..spins_per_look) |_| if (run.word.load(.acquire) == expected) return true;
+        for (0..spins_per_look) |_| if (word.load(.acquire) == expected) return true;
         if (run.stop.load(.monotonic) != 0) return false;
         if (clock.nowNs() > run.give_up_ns) run.stop.store(1, .monotonic);
     }
