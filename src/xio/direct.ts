@@ -8,12 +8,12 @@ import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { Channel, PeerDescriptors } from "../transport/channel.ts";
 import { transportByName } from "../transport/registry.ts";
-import type { TransportName, Trust } from "../transport/transport.ts";
+import type { Transport, TransportName, Trust } from "../transport/transport.ts";
 import type { Peer } from "./connection.ts";
 import { descriptorReady } from "./descriptors.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
 import type { Handle } from "./handle.ts";
-import { type ChannelOptions, resolveChannelOptions } from "./options.ts";
+import { type ChannelOptions, resolveChannelOptions, type ResolvedChannelOptions } from "./options.ts";
 
 /** Options of {@link directConnect}: the initiator chooses how messages travel. */
 export interface DirectOptions extends ChannelOptions {
@@ -86,17 +86,33 @@ export async function offerChannel(native: Native, socket: number, options: Dire
 
 /** The acceptor's side, over a packet socket that stays the caller's. */
 export async function answerChannel(native: Native, socket: number, options: ChannelOptions): Promise<Handle> {
-  const { greeting, descriptors } = await receive(native, socket);
   const settings = resolveChannelOptions(options);
-  const transport = transportByName(greeting.transport);
+  const { greeting, descriptors } = await receive(native, socket);
   const trust = settings.trust === "untrusted" ? settings.trust : greeting.trust;
-  const channel = makeHalf(native, "acceptor", transport, trust, settings);
+  const { channel, transport } = acceptorHalf(native, greeting, trust, settings, descriptors);
   const [controlFd, doorbellFd, third] = descriptors;
   const { ringFd, dataFd } = transport.sharedMemory ? { ringFd: third, dataFd: undefined } : { ringFd: undefined, dataFd: third };
   const handle = complete(native, socket, channel, { trust, controlFd, doorbellFd, ringFd, dataFd }, options);
   send(native, socket, { transport: transport.name, trust }, [channel.made.controlFd, channel.made.ringFd]);
   channel.closeMade();
   return handle;
+}
+
+/** If it cannot be made, the initiator's half is given up. */
+function acceptorHalf(
+  native: Native,
+  greeting: Greeting,
+  trust: Trust,
+  settings: ResolvedChannelOptions,
+  theirs: readonly number[],
+): { readonly channel: Channel; readonly transport: Transport } {
+  try {
+    const transport = transportByName(greeting.transport);
+    return { channel: makeHalf(native, "acceptor", transport, trust, settings), transport };
+  } catch (error) {
+    for (const fd of theirs) native.library.close(fd);
+    throw error;
+  }
 }
 
 function complete(native: Native, socket: number, channel: Channel, half: Omit<PeerDescriptors, "pidFd">, options: ChannelOptions): Handle {

@@ -49,3 +49,21 @@ export function waitUntil<T>(
     });
   });
 }
+
+/** What `promise` resolves with, unless the limits are reached first; the promise itself goes on. */
+export function within<T>(promise: Promise<T>, limits: WaitLimits, what: string): Promise<T> {
+  const { signal, timeoutMs } = limits;
+  if (signal?.aborted) {
+    promise.catch(() => {});
+    return Promise.reject(aborted(what, signal));
+  }
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(aborted(what, signal));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => reject(timedOut(what, Math.round(timeoutMs))), timeoutMs);
+    signal?.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    });
+  });
+}

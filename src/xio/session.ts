@@ -3,6 +3,7 @@ import { connectNameService } from "../naming/client.ts";
 import type { NameService } from "../naming/service.ts";
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
+import { within } from "./limits.ts";
 import type { SessionOptions } from "./options.ts";
 
 export interface Session {
@@ -10,34 +11,40 @@ export interface Session {
   readonly names: NameService;
 }
 
-interface Shared {
-  readonly session: Promise<Session>;
-}
+const sessions = new Map<string, Promise<Session>>();
 
-const sessions = new Map<string, Shared>();
-
-/** The thread's session with the broker the options mean; connects at the first call. */
+/**
+ * The thread's session with the broker the options mean. The first call connects; those that come meanwhile wait for it too, each with its
+ * own limits, and none is ended by another's signal.
+ */
 export async function openSession(options: SessionOptions, timeoutMs: number, signal: AbortSignal | undefined): Promise<Session> {
   const key = `${options.library ?? ""}\n${options.socket ?? ""}`;
-  const known = sessions.get(key);
-  if (known !== undefined) return known.session;
-  const shared: Shared = { session: connectSession(options, timeoutMs, signal) };
-  sessions.set(key, shared);
-  try {
-    return await shared.session;
-  } catch (error) {
-    // The next call tries again.
-    if (sessions.get(key) === shared) sessions.delete(key);
-    throw error;
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const known = sessions.get(key);
+    const left = Math.max(0, deadline - performance.now());
+    const session = known ?? connectSession(options, key, left);
+    try {
+      return await within(session, { timeoutMs: left, signal }, "the broker");
+    } catch (error) {
+      // Somebody with less time gave the connection up: this call still has some.
+      if (known === undefined || sessions.get(key) === known || signal?.aborted || performance.now() >= deadline) throw error;
+    }
   }
 }
 
-async function connectSession(options: SessionOptions, timeoutMs: number, signal: AbortSignal | undefined): Promise<Session> {
+function connectSession(options: SessionOptions, key: string, timeoutMs: number): Promise<Session> {
   const native = loadNative(options.library === undefined ? {} : { path: options.library });
-  const names = await connectNameService(native, {
-    timeoutMs,
-    ...(options.socket === undefined ? {} : { socket: options.socket }),
-    ...(signal === undefined ? {} : { signal }),
-  });
-  return { native, names };
+  const session = (async () => {
+    try {
+      const socket = options.socket === undefined ? {} : { socket: options.socket };
+      return { native, names: await connectNameService(native, { timeoutMs, ...socket }) };
+    } catch (error) {
+      // The next call tries again.
+      sessions.delete(key);
+      throw error;
+    }
+  })();
+  sessions.set(key, session);
+  return session;
 }

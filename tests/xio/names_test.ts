@@ -154,3 +154,25 @@ describe("listening", () => {
     await closeAll(client, waiting, ...handles);
   });
 });
+
+describe("several calls while the broker starts", () => {
+  test("wait for the same connection, and none is ended by another's signal", async () => {
+    const other = new World();
+    try {
+      const settings = { socket: other.socket };
+      const name = fresh();
+      const aborted = connect(name, { ...settings, signal: AbortSignal.abort() });
+      const hurried = connect(name, { ...settings, timeoutMs: 1 });
+      const patient = listen(name, settings);
+      const connecting = connect(name, settings);
+      await assert.rejects(aborted, coded("ABORTED"));
+      await assert.rejects(hurried, (error) => isFableError(error));
+      const listener = await patient;
+      const [server, client] = await Promise.all([listener.accept(), connecting]);
+      await closeAll(server, client);
+      await listener.close();
+    } finally {
+      await other.close();
+    }
+  });
+});
