@@ -326,7 +326,7 @@ pub const Attacker = struct {
         }
         unmap(@ptrCast(@volatileCast(self.control)), control.bytes);
         unmap(@volatileCast(self.ring), self.ring_bytes);
-        if (self.victim_control) |theirs| unmap(@ptrCast(@volatileCast(@constCast(theirs))), control.bytes);
+        if (self.victim_control) |theirs| unmap(@ptrCast(@constCast(@volatileCast(theirs))), control.bytes);
         for ([_]i32{ self.control_fd, self.ring_fd, self.doorbell, self.data }) |fd| if (fd >= 0) {
             _ = linux.close(fd);
         };
