@@ -37,7 +37,7 @@ export interface BrokerIo {
   unobserve(observer: number): void;
   /** Both ends of a new doorbell. */
   doorbell(): readonly [number, number];
-  /** Calls `tick` then; replaces the time set before. */
+  /** Calls `tick` by then, perhaps before. */
   wake(at: number | undefined): void;
   after(ms: number, task: () => void): void;
   /** Nobody gets in any more: the socket's name is free for a successor. */
@@ -130,13 +130,13 @@ export class Broker {
     this.#io.settled();
   }
 
-  /** It is time for what `wake` was set for. */
-  tick(): void {
+  /** It is time for what `wake` was set for. Says when it will be next. */
+  tick(): number | undefined {
     const { failed, registered, over } = this.table.expire(this.#io.now());
     this.#introductions.carryOut(failed);
     for (const flow of over) this.#forget(flow);
     for (const step of registered) this.#answerRegistration(step);
-    this.#setTimer();
+    return this.table.nextDeadline();
   }
 
   /** Everybody goes. */

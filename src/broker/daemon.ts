@@ -3,6 +3,7 @@
  * written on the way out that the next one would need; a socket that is still there tells it that the last one crashed.
  */
 import { FableError } from "../errors.ts";
+import { Alarm } from "../naming/alarm.ts";
 import { FrameLink } from "../naming/connection.ts";
 import { brokerPlace, type Place, utf8 } from "../naming/place.ts";
 import { encode, errorMessage } from "../naming/protocol.ts";
@@ -12,7 +13,7 @@ import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./accounts.ts";
 import { Broker } from "./broker.ts";
-import { createIo, sessionCredentials, Timer } from "./io.ts";
+import { brokerNow, createIo, sessionCredentials } from "./io.ts";
 import { ticketKey } from "./key.ts";
 import { createLives, type Lives } from "./lives.ts";
 import type { Session } from "./session.ts";
@@ -81,7 +82,7 @@ class RunningDaemon implements Daemon {
   readonly #reactor: Reactor;
   readonly #lives: Lives;
   readonly #broker: Broker;
-  readonly #timer = new Timer(() => this.#broker.tick());
+  readonly #alarm = new Alarm(brokerNow, () => this.#broker.tick());
   readonly #end: (reason: Leaving) => void;
   #listening: { readonly fd: number; readonly watch: Watch } | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
@@ -102,7 +103,7 @@ class RunningDaemon implements Daemon {
     this.#reactor = new Reactor(native);
     this.#lives = createLives(native, this.#reactor, (process) => this.#broker.processDied(process));
     const io = createIo(native, {
-      wake: (at) => this.#timer.set(at),
+      wake: (at) => this.#alarm.set(at),
       stopListening: () => this.#stopListening(),
       leave: (reason) => native.runtime.nextTurn(() => this.#leave(reason)),
       settled: () => this.#considerLeaving(),
@@ -227,7 +228,7 @@ class RunningDaemon implements Daemon {
     if (this.#left) return;
     this.#left = true;
     clearTimeout(this.#idle);
-    this.#timer.stop();
+    this.#alarm.stop();
     this.#stopListening();
     this.#broker.close(reason === "closed" ? "shutdown" : reason);
     this.#reactor.close();

@@ -9,7 +9,13 @@ import type { TicketProcess } from "./tickets.ts";
 
 const STREAM = 1;
 const STATS_WORDS = 8;
-const MAX_TIMEOUT_MS = 0x7fff_ffff;
+/** Unmapping takes longer than everything else about the end of a flow, and nobody waits for it. */
+const UNMAP_AFTER_MS = 50;
+
+/** Milliseconds since 1970, never going back. */
+export function brokerNow(): number {
+  return performance.timeOrigin + performance.now();
+}
 
 /** The daemon's own part of the outside. */
 export type DaemonHooks = Pick<BrokerIo, "wake" | "stopListening" | "leave" | "settled">;
@@ -18,19 +24,32 @@ export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
   const { library } = native;
   return {
     ...hooks,
-    now: () => performance.timeOrigin + performance.now(),
+    now: brokerNow,
     close: (fd) => void library.close(fd),
     region: (fd) => regionFacts(library, fd),
     isStream: (fd) => library.stream_check(fd) === 1,
     observe: (controlFd) => Math.max(-1, library.control_map(controlFd)),
     figures: (observer) => figures(library, observer),
-    unobserve: (observer) => void library.control_unmap(observer),
+    unobserve: later((observer: number) => void library.control_unmap(observer)),
     doorbell() {
       const pair = new Int32Array(2);
       check(library, library.socketpair(STREAM, pair), "make a doorbell");
       return [pair[0] as number, pair[1] as number];
     },
     after: (ms, task) => void setTimeout(task, ms),
+  };
+}
+
+/** Does it for all that came together, a moment later. */
+function later<T>(task: (item: T) => void): (item: T) => void {
+  let items: T[] = [];
+  return (item) => {
+    if (items.push(item) > 1) return;
+    setTimeout(() => {
+      const batch = items;
+      items = [];
+      for (const one of batch) task(one);
+    }, UNMAP_AFTER_MS);
   };
 }
 
@@ -64,32 +83,4 @@ export function sessionCredentials(library: Library, fd: number): { readonly pro
   const [pid = 0, uid = 0] = words;
   const start = new BigUint64Array(words.buffer)[2] as bigint;
   return { process: { uid, pid, start: String(start) }, pidFd: (words[3] as number) | 0 };
-}
-
-/** One alarm at a time, which may go off too early but never too late. */
-export class Timer {
-  readonly #ring: () => void;
-  #handle: ReturnType<typeof setTimeout> | undefined;
-  #at = Infinity;
-
-  constructor(ring: () => void) {
-    this.#ring = ring;
-  }
-
-  /** On the clock of `BrokerIo.now`. Going off too early is cheaper than setting the alarm anew for each request. */
-  set(at: number | undefined): void {
-    if (at === undefined || at >= this.#at) return;
-    clearTimeout(this.#handle);
-    this.#at = at;
-    const ms = Math.min(MAX_TIMEOUT_MS, Math.max(0, Math.ceil(at - (performance.timeOrigin + performance.now()))));
-    this.#handle = setTimeout(() => {
-      this.#at = Infinity;
-      this.#ring();
-    }, ms);
-  }
-
-  stop(): void {
-    clearTimeout(this.#handle);
-    this.#at = Infinity;
-  }
 }

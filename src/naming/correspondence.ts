@@ -3,6 +3,7 @@
  * up tells the broker, and a reply that comes too late is taken care of, descriptors included. Knows nothing of names and channels.
  */
 import { FableError } from "../errors.ts";
+import { Alarm } from "./alarm.ts";
 import type { Link } from "./connection.ts";
 import type { Place } from "./place.ts";
 import { encode, errorFrom, type Request, type Response } from "./protocol.ts";
@@ -42,6 +43,9 @@ export const DEFAULT_TIMEOUT_MS = 10_000;
 const BROKER_GRACE_MS = 500;
 
 interface Entry {
+  readonly deadline: number;
+  /** Ends the wait with this failure. */
+  readonly giveUp: ((error: FableError) => void) | undefined;
   /** Undefined once nobody waits any more. */
   settle: ((reply: Reply | typeof LOST | FableError) => void) | undefined;
   readonly late: ((reply: Reply) => void) | undefined;
@@ -55,6 +59,7 @@ export class Correspondence {
   readonly #options: CorrespondenceOptions;
   readonly #entries = new Map<number, Entry>();
   readonly #waiters = new Set<Waiter>();
+  readonly #alarm = new Alarm(() => performance.now(), () => this.#expire());
   #link: RefLink | undefined;
   #lastId = 0;
   #awaited = 0;
@@ -116,7 +121,7 @@ export class Correspondence {
     if (signal?.aborted === true) return Promise.reject(aborted(signal));
     return new Promise((resolve, reject) => {
       const end = () => {
-        clearTimeout(timer);
+        entry.settle = undefined;
         signal?.removeEventListener("abort", onAbort);
         this.#awaited -= 1;
         this.#options.refChanged();
@@ -127,24 +132,25 @@ export class Correspondence {
         else resolve(reply);
       };
       const giveUp = (error: FableError) => {
-        entry.settle = undefined;
         end();
         this.post({ type: "cancel", id });
         reject(error);
       };
       const onAbort = () => giveUp(aborted(signal as AbortSignal));
-      const timer = setTimeout(() => giveUp(silent()), Math.max(0, deadline - performance.now()) + BROKER_GRACE_MS);
       signal?.addEventListener("abort", onAbort);
-      const entry: Entry = { settle, late };
+      const entry: Entry = { deadline: deadline + BROKER_GRACE_MS, giveUp, settle, late };
       this.#awaited += 1;
       this.#options.refChanged();
       const id = this.#dispatch(build, descriptors, entry);
+      this.#alarm.set(entry.deadline);
     });
   }
 
   /** Asks without anybody waiting. Lost replies are not reported. */
   send(build: (id: number) => Request, descriptors: readonly number[], onReply: (reply: Reply) => void): void {
     this.#dispatch(build, descriptors, {
+      deadline: Infinity,
+      giveUp: undefined,
       settle: (reply) => {
         if (reply === LOST || reply instanceof FableError) return;
         for (const fd of reply.descriptors) this.#options.closeDescriptor(fd);
@@ -211,6 +217,7 @@ export class Correspondence {
 
   close(): void {
     this.#closed = true;
+    this.#alarm.stop();
     const link = this.#link;
     this.#link = undefined;
     link?.close();
@@ -218,6 +225,17 @@ export class Correspondence {
     this.#entries.clear();
     for (const entry of entries) entry.settle?.(closed());
     for (const waiter of [...this.#waiters]) waiter.settle(closed());
+  }
+
+  /** Gives up what is due; says when the next is. */
+  #expire(): number | undefined {
+    let next = Infinity;
+    for (const entry of [...this.#entries.values()]) {
+      if (entry.settle === undefined) continue;
+      if (entry.deadline <= performance.now()) entry.giveUp?.(silent());
+      else next = Math.min(next, entry.deadline);
+    }
+    return next === Infinity ? undefined : next;
   }
 
   #dispatch(build: (id: number) => Request, descriptors: readonly number[], entry: Entry): number {

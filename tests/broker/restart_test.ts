@@ -271,6 +271,23 @@ describe("one broker after the other", () => {
       assert.deepEqual(world.files().filter((name) => name.endsWith(".sock")), []);
     }));
 
+  test("one that hangs is waited for no longer than was asked; what it does too late is undone", () =>
+    inWorld(async (world, clients) => {
+      const broker = await startBroker(world, "bun");
+      const [client, observer] = [await clients.open(), await clients.open()];
+      await clients.serve(client, "xio://a");
+      process.kill(broker.pid, "SIGSTOP");
+      const registering = client.register("xio://late", { timeoutMs: 50 });
+      const connecting = clients.connect(client, "xio://a", 50);
+      await assert.rejects(registering, { code: "TIMEOUT", message: "the broker did not answer in time" });
+      await assert.rejects(connecting, { code: "TIMEOUT" });
+      process.kill(broker.pid, "SIGCONT");
+      await eventually("nothing of it is left", async () => {
+        const [names, figures] = await Promise.all([observer.names(), observer.stats()]);
+        return names.length === 1 && figures["waiting"] === 0 && figures["held_halves"] === 0;
+      });
+    }));
+
   test("one that leaves in good order makes no name wait", () =>
     inWorld(async (world, clients) => {
       const scene = new Scene();
