@@ -75,6 +75,7 @@ test {
     _ = header_text;
     _ = @import("abi/check.zig");
     _ = @import("abi/channel_test.zig");
+    _ = @import("abi/endings_test.zig");
     _ = @import("abi/hostile_test.zig");
     _ = @import("abi/wait_test.zig");
     _ = @import("abi/host_test.zig");
