@@ -10,7 +10,7 @@
  *     writer.flush();
  */
 import { FableError } from "../errors.ts";
-import { READABLE, WRITABLE } from "../native/generated.ts";
+import { EMPTY, READABLE, WRITABLE } from "../native/generated.ts";
 import type { RecordReader } from "../transport/record-reader.ts";
 import type { RecordWriter } from "../transport/records.ts";
 import { blockUntil } from "./blocking.ts";
@@ -68,7 +68,8 @@ export class Reader {
    * {@link ended}.
    */
   next(): boolean {
-    return this.#records.next() || this.#connection.inbox.advance();
+    // Spinning programs come here often: one look at the ring, and another only to learn why there will be no more.
+    return this.#records.next() || this.#records.status !== EMPTY && this.#connection.inbox.advance();
   }
 
   /** True when nothing more will come. `handle.closed` says why. */
