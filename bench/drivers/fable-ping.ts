@@ -8,8 +8,8 @@ import { type Job, LAST, type LatencyResult, WORD_BYTES } from "./job.ts";
 /** Round trips of a spin per look at the clock. */
 const SPIN_BLOCK = 16;
 
-export function pingFable(handle: Handle, job: Job): Promise<LatencyResult> {
-  return job.workload === "spin" ? pingSpinning(handle, job) : pingAwaiting(handle, job);
+export function pingFable(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
+  return job.workload === "spin" ? pingSpinning(handle, job, now) : pingAwaiting(handle, job, now);
 }
 
 export function pongFable(handle: Handle, job: Job): Promise<void> {
@@ -18,10 +18,10 @@ export function pongFable(handle: Handle, job: Job): Promise<void> {
 
 // ---- spinning: cursors, and no event loop ----
 
-async function pingSpinning(handle: Handle, job: Job): Promise<LatencyResult> {
+async function pingSpinning(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
   const end = new SpinningEnd(handle, job);
   for (let round = 0; round < warmUp(job); round++) end.roundTrip(round);
-  const trips = new RoundTrips(job.roundTrips, SPIN_BLOCK);
+  const trips = new RoundTrips(job.roundTrips, SPIN_BLOCK, now);
   trips.restart();
   let round = 0;
   do end.roundTrip(++round); while (!trips.done());
@@ -101,11 +101,11 @@ function warmUp(job: Job): number {
 
 // ---- awaiting in the event loop ----
 
-async function pingAwaiting(handle: Handle, job: Job): Promise<LatencyResult> {
+async function pingAwaiting(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
   const words = new Float64Array(job.sizeBytes / WORD_BYTES);
   const message = new Uint8Array(words.buffer);
   const asleep = job.workload === "asleep";
-  const trips = new RoundTrips(job.roundTrips, 1);
+  const trips = new RoundTrips(job.roundTrips, 1, now);
   const unmeasured = asleep ? 20 : Math.min(job.roundTrips, 5_000);
   for (let round = 0;; round++) {
     if (asleep) await sleep(job.restMs);

@@ -37,7 +37,7 @@ async function overFable(native: Native, job: Job): Promise<JobResult | undefine
 }
 
 function begin(native: Native, handle: Handle, job: Job): Promise<JobResult> {
-  return isStream(job.workload) ? writeStream(native, handle, job) : pingFable(handle, job);
+  return isStream(job.workload) ? writeStream(native, handle, job) : pingFable(handle, job, () => nowNs(native));
 }
 
 function answer(native: Native, handle: Handle, job: Job): Promise<void> {

@@ -9,7 +9,7 @@ import { streamRuns } from "../drivers/stream.ts";
 import type { SocketEnd } from "./socket.ts";
 
 export async function beginSocket(end: SocketEnd, job: Job, now: () => number): Promise<JobResult> {
-  return job.workload === "loop" || job.workload === "asleep" ? ping(end, job) : writeStream(end, job, now);
+  return job.workload === "loop" || job.workload === "asleep" ? ping(end, job, now) : writeStream(end, job, now);
 }
 
 export async function answerSocket(end: SocketEnd, job: Job, now: () => number): Promise<void> {
@@ -59,12 +59,12 @@ class Messages {
 
 // ---- ping-pong ----
 
-async function ping(end: SocketEnd, job: Job): Promise<LatencyResult> {
+async function ping(end: SocketEnd, job: Job, now: () => number): Promise<LatencyResult> {
   const words = new Float64Array(job.sizeBytes / WORD_BYTES);
   const message = new Uint8Array(words.buffer);
   const messages = new Messages(end, job.sizeBytes);
   const asleep = job.workload === "asleep";
-  const trips = new RoundTrips(job.roundTrips, 1);
+  const trips = new RoundTrips(job.roundTrips, 1, now);
   const unmeasured = asleep ? 20 : Math.min(job.roundTrips, 5_000);
   for (let round = 0;; round++) {
     if (asleep) await sleep(job.restMs);
