@@ -120,6 +120,7 @@ export class Channel implements WritePort, ReadPort, Waitable {
   #watch: DoorbellWatch | undefined;
   #watchRef = false;
   #observer: number | undefined;
+  #turnMessages = 0;
   #rings = 0;
   #died = false;
   #writeClosed = false;
@@ -153,6 +154,7 @@ export class Channel implements WritePort, ReadPort, Waitable {
     this.#base = handle % MAX_HANDLES * BLOCK_WORDS;
     this.#made = made;
     this.writer = new RecordWriter(this.#arena(0), this);
+    this.writer.flushBytes = 1;
   }
 
   /** What the peer needs. Close with {@link closeMade} once it was passed on. */
@@ -213,6 +215,8 @@ export class Channel implements WritePort, ReadPort, Waitable {
   }
 
   publish(bytes: number, word0: number, word1: number, messages: number, payloadBytes: number): void {
+    this.#turnMessages += messages;
+    this.writer.flushBytes = this.writer.longBatchBytes;
     const status = this.native.library.publish(this.handle, bytes, word0, word1, messages, payloadBytes);
     if (status < 0) this.writeStatus = status;
     else this.pump();
@@ -220,6 +224,16 @@ export class Channel implements WritePort, ReadPort, Waitable {
 
   dirty(): void {
     this.#waiter.flushLater(this);
+  }
+
+  /**
+   * By the waiter, when the program's turn is over. After turns with a single message, the next one is published at once: it is probably a
+   * question somebody waits for. What else a turn sends goes in batches.
+   */
+  endTurn(): void {
+    this.writer.flush();
+    if (this.#turnMessages <= 1) this.writer.flushBytes = 1;
+    this.#turnMessages = 0;
   }
 
   refill(): number {

@@ -41,8 +41,9 @@ export class RecordWriter {
   readonly capacityBytes: number;
   /** The longest payload of one record; longer messages travel in fragments. */
   readonly maxPayloadBytes: number;
-  /** A batch this long is flushed without being asked, so that the reader can start. */
+  /** A batch this long is flushed without being asked, so that the reader can start; {@link longBatchBytes} unless its owner is in a hurry. */
   flushBytes: number;
+  readonly longBatchBytes: number;
 
   /** The record last placed: offset of its header, its whole length, and the bytes skipped before it at the ring's end. */
   at = 0;
@@ -69,7 +70,8 @@ export class RecordWriter {
     this.#port = port;
     this.capacityBytes = arena.byteLength;
     this.maxPayloadBytes = arena.byteLength >>> 2;
-    this.flushBytes = Math.min(arena.byteLength >>> 3, 32 * 1024);
+    this.longBatchBytes = Math.min(arena.byteLength >>> 3, 32 * 1024);
+    this.flushBytes = this.longBatchBytes;
   }
 
   /** Bytes that wait for {@link flush}. */

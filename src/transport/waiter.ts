@@ -24,7 +24,6 @@ export interface Waitable {
   /** The native handle. */
   readonly handle: number;
   readonly transport: Transport;
-  readonly writer: { flush(): void };
   /** Whether waiting may spin: not if the peer needs this very thread to go on. */
   readonly spins: boolean;
   /** Whether waiting keeps the process alive, and whether somebody waits for the end. */
@@ -33,6 +32,8 @@ export interface Waitable {
   /** Called with what is ready of what was wanted. */
   readonly onReady: (ready: number) => void;
   setRef(on: boolean): void;
+  /** Publishes what the turn that ends has laid out. */
+  endTurn(): void;
 
   /** The waiter's: place in its table or -1, what is wanted, whether a flush is due. */
   slot: number;
@@ -219,7 +220,7 @@ export class Waiter {
     this.#dirty = [];
     for (const channel of dirty) {
       channel.dirtyQueued = false;
-      channel.writer.flush();
+      channel.endTurn();
     }
   }
 

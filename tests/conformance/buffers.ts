@@ -235,6 +235,7 @@ export function bufferTests(withPair: WithPair): void {
         const long = left.getWriteBuf(20_000);
         fill(long, 3, 20_000);
         left.commit(long);
+        left.flush();
         await right.waitReadable();
         const read = right.getReadBuf();
         const small = read.filter((buffer) => buffer.message <= 3);
@@ -265,6 +266,7 @@ export function bufferTests(withPair: WithPair): void {
       await withPair({ ringBytes: 4096 }, async (from, to) => {
         const fillers = stuff(from, 300);
         for (let number = 0; number < 2; number++) left.send(patterned(number, 500));
+        left.flush();
         await right.waitReadable();
         const read = right.getReadBuf();
         assert.equal(from.commit(read), false);

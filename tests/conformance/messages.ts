@@ -163,16 +163,36 @@ export function messageTests(withPair: WithPair): void {
     });
   });
 
-  test("messages become visible at the end of the turn, or by flush", async () => {
+  test("messages become visible at the end of the turn at the latest, or by flush", async () => {
     await withPair({}, async (left, right) => {
-      left.send("later");
-      assert.equal(right.tryReceive(), undefined);
+      const send = (): void => {
+        for (let number = 0; number < 3; number++) left.send(patterned(number, 10));
+      };
+      const count = (): number => {
+        let found = 0;
+        while (right.tryReceive() !== undefined) found++;
+        return found;
+      };
+      send();
+      let found = count();
+      assert.ok(found < 3, "a turn's messages go in batches");
       await Promise.resolve();
-      assert.ok(right.tryReceive());
-      left.send("now");
+      found += count();
+      assert.equal(found, 3);
+      send();
       left.flush();
-      assert.ok(right.tryReceive());
+      assert.equal(count(), 3);
       assert.equal(right.getReadBuf(), EMPTY);
+    });
+  });
+
+  test("a lone message is visible at once, so that nobody waits for the turn to end", async () => {
+    await withPair({}, async (left, right) => {
+      for (let round = 0; round < 3; round++) {
+        left.send("question");
+        assert.ok(right.tryReceive());
+        await Promise.resolve();
+      }
     });
   });
 

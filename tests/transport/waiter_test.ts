@@ -73,7 +73,6 @@ class Stage {
 class FakeChannel implements Waitable {
   readonly handle: number;
   readonly transport: Transport;
-  readonly writer = { flush: (): void => void this.flushes++ };
   spins = true;
   keepsAlive = true;
   awaitsEnd = false;
@@ -98,6 +97,10 @@ class FakeChannel implements Waitable {
 
   setRef(on: boolean): void {
     this.ref = on;
+  }
+
+  endTurn(): void {
+    this.flushes++;
   }
 }
 
