@@ -338,3 +338,46 @@ fn countDescriptors() u32 {
     }
     return count;
 }
+
+test "a short message put together beside the ring arrives like any other" {
+    const pair = try Pair.init(.{});
+    defer pair.deinit();
+    var size: u32 = 0;
+    const arena: [*]align(8) u8 = @ptrCast(@alignCast(abi.fable_channel_arena(pair.a, 2, &size).?));
+    try expectEqual(@as(u32, 4096 + record.staging_bytes), size);
+    const staging = arena[4096..][0..record.max_staged];
+    var in: [record.max_staged]u8 = undefined;
+    var position: u32 = 0;
+    for (0..400) |i| {
+        const bytes: u32 = @intCast(i % (record.max_staged + 1));
+        const length = record.length(position % 4096, bytes);
+        if (position % 4096 + length > 4096) { // what staging cannot do: the end of the ring
+            try expectEqual(status.BAD_ARGUMENT, abi.fable_publish_staged(pair.a, bytes, 1 << 24 | length >> 3));
+            try expectEqual(status.OK, send(pair.a, staging[0..bytes]));
+            position = (position / 4096 + 1) * 4096 + record.length(0, bytes);
+            try expectEqual(@as(i32, @intCast(bytes)), abi.fable_receive(pair.b, &in, in.len));
+            continue;
+        }
+        fill(staging[0..bytes], @intCast(i));
+        try expectEqual(status.OK, abi.fable_publish_staged(pair.a, bytes, 1 << 24 | length >> 3));
+        position += length;
+        try expectEqual(@as(i32, @intCast(bytes)), abi.fable_receive(pair.b, &in, in.len));
+        try expect(std.mem.eql(u8, staging[0..bytes], in[0..bytes]));
+    }
+    var stats: abi.Stats = undefined;
+    try expectEqual(status.OK, abi.fable_channel_stats(pair.a, &stats));
+    try expectEqual(@as(u64, 400), stats.messages_sent);
+    // too long, too small a record, no message, nowhere to stage
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_publish_staged(pair.a, record.max_staged + 1, 1 << 24 | 34));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_publish_staged(pair.a, 64, 1 << 24 | 8));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_publish_staged(pair.a, 64, 2 << 24 | 9));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_publish_staged(pair.a, 64, 0));
+    const kernel = try Pair.init(.{ .kind = unix });
+    defer kernel.deinit();
+    try expect(abi.fable_channel_arena(kernel.a, 2, &size) == null);
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_publish_staged(kernel.a, 64, 1 << 24 | 9));
+    // full
+    while (send(pair.a, staging) == status.OK) {}
+    const full: i32 = abi.fable_publish_staged(pair.a, 200, 1 << 24 | 26);
+    try expectEqual(status.BAD_ARGUMENT, full);
+}
