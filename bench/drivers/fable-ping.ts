@@ -7,6 +7,7 @@ import { type Job, LAST, type LatencyResult, WORD_BYTES } from "./job.ts";
 
 /** Round trips of a spin per look at the clock. */
 const SPIN_BLOCK = 16;
+const WARM_UP_NS = 1e9;
 
 export function pingFable(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
   return job.workload === "spin" ? pingSpinning(handle, job, now) : pingAwaiting(handle, job, now);
@@ -20,10 +21,11 @@ export function pongFable(handle: Handle, job: Job): Promise<void> {
 
 async function pingSpinning(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
   const end = new SpinningEnd(handle, job);
-  for (let round = 0; round < warmUp(job); round++) end.roundTrip(round);
+  // until the compilers have done their best, which takes them time rather than turns
+  let round = 0;
+  for (const until = now() + WARM_UP_NS; now() < until;) for (let turn = 0; turn < 1000; turn++) end.roundTrip(++round);
   const trips = new RoundTrips(job.roundTrips, SPIN_BLOCK, now);
   trips.restart();
-  let round = 0;
   do end.roundTrip(++round); while (!trips.done());
   end.put(LAST);
   end.assertRight();
@@ -92,11 +94,6 @@ class SpinningEnd {
   assertRight(): void {
     if (this.#wrong !== 0) throw new Error(`${this.#wrong} words arrived damaged or out of order`);
   }
-}
-
-/** Round trips until the compilers have done their best. */
-function warmUp(job: Job): number {
-  return Math.max(job.roundTrips / 2, 20_000);
 }
 
 // ---- awaiting in the event loop ----
