@@ -73,9 +73,6 @@ extern "C" {
 #define FABLE_RECORD_END 6u
 #define FABLE_RECORD_MARKER 7u
 
-#define FABLE_STAGING_BYTES 4096u /* private memory behind the write arena */
-#define FABLE_MAX_STAGED 256u     /* longest message published from there */
-
 /* ---- the block: 16 words per handle in one table, written by the library before a call returns ---- */
 #define FABLE_MAX_HANDLES 4096u
 #define FABLE_BLOCK_WORDS 16u
@@ -127,7 +124,7 @@ typedef struct fable_peer {
 
 int32_t fable_channel_new(fable_channel_options *options);  /* owner from here on: the calling thread */
 int32_t fable_channel_attach(fable_peer *peer);             /* owner. verifies seals, size, identity; FABLE_BAD_REGION else */
-void *fable_channel_arena(uint32_t handle, uint32_t which, uint32_t *size_bytes); /* which 0 = write arena, 1 = read arena (after attach), 2 = write arena with FABLE_STAGING_BYTES of private memory behind it (not for kernel transports); NULL on error. Owned by the channel until fable_channel_close() */
+void *fable_channel_arena(uint32_t handle, uint32_t which, uint32_t *size_bytes); /* which 0 = write arena, 1 = read arena (after attach); NULL on error. Owned by the channel until fable_channel_close() */
 int32_t fable_channel_doorbell(uint32_t handle);            /* owner. the doorbell descriptor, owned by the channel: watch it, read it, do not close it */
 
 /* owner. Hands out records that no earlier call handed out: their bytes (> 0; the window is block[READ_OFFSET] … block[READ_LIMIT], it never
@@ -137,7 +134,6 @@ int32_t fable_refill(uint32_t handle);
 int32_t fable_consume(uint32_t handle, uint32_t bytes, uint32_t messages, uint32_t payload_bytes); /* owner. gives the oldest `bytes` of what was handed out back to the writer */
 int32_t fable_space(uint32_t handle);                       /* owner. bytes free after the published position, or ENDED PEER_DEAD PEER_FAULT */
 int32_t fable_publish(uint32_t handle, uint32_t bytes, uint32_t word0, uint32_t word1, uint32_t messages, uint32_t payload_bytes); /* owner. publishes `bytes` of laid-out records; their first header is word0, word1 */
-int32_t fable_publish_staged(uint32_t handle, uint32_t word0, uint32_t word1); /* owner. publishes one message of at most FABLE_MAX_STAGED bytes, which lies at the beginning of the staging memory, as the record word0, word1 at the published position */
 int32_t fable_pump(uint32_t handle);                        /* owner. kernel transports: bytes still queued in the arena after trying to send, ENDED or PEER_DEAD once nobody will take them; 0 for rings */
 int32_t fable_close_write(uint32_t handle);                 /* owner. half-close: END after everything published */
 int32_t fable_channel_peer_died(uint32_t handle);           /* owner. the caller learned (pidfd, broker) that the peer is dead */

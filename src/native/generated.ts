@@ -73,10 +73,6 @@ export const RECORD_MORE = 4;
 export const RECORD_LAST = 5;
 export const RECORD_END = 6;
 export const RECORD_MARKER = 7;
-/** private memory behind the write arena */
-export const STAGING_BYTES = 4096;
-/** longest message published from there */
-export const MAX_STAGED = 256;
 export const MAX_HANDLES = 4096;
 export const BLOCK_WORDS = 16;
 /** offset in the read arena of the first record that the last fable_refill() handed out */
@@ -152,7 +148,6 @@ export const signatures = {
   consume: { parameters: ["u32", "u32", "u32", "u32"], result: "i32" },
   space: { parameters: ["u32"], result: "i32" },
   publish: { parameters: ["u32", "u32", "u32", "u32", "u32", "u32"], result: "i32" },
-  publish_staged: { parameters: ["u32", "u32", "u32"], result: "i32" },
   pump: { parameters: ["u32"], result: "i32" },
   close_write: { parameters: ["u32"], result: "i32" },
   channel_peer_died: { parameters: ["u32"], result: "i32" },

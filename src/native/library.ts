@@ -19,7 +19,6 @@ export interface Library {
   refill(handle: number): number;
   consume(handle: number, bytes: number, messages: number, payloadBytes: number): number;
   space(handle: number): number;
-  publish_staged(handle: number, word0: number, word1: number): number;
   publish(handle: number, bytes: number, word0: number, word1: number, messages: number, payloadBytes: number): number;
   pump(handle: number): number;
   close_write(handle: number): number;

@@ -122,12 +122,11 @@ pub export fn fable_channel_arena(handle: u32, which: u32, size_out: ?*u32) call
     var refused: i32 = 0;
     const channel = call.enter(handle, &refused) orelse return null;
     const arena = switch (which) {
-        0, 2 => channel.write_arena,
+        0 => channel.write_arena,
         1 => channel.readArena() orelse return null,
         else => return null,
     };
-    if (which == 2 and arena.extra == 0) return null;
-    size.* = arena.size + if (which == 2) arena.extra else 0;
+    size.* = arena.size;
     return arena.address;
 }
 
@@ -159,12 +158,6 @@ pub export fn fable_publish(handle: u32, bytes: u32, word0: u32, word1: u32, mes
     var refused: i32 = 0;
     const channel = call.enter(handle, &refused) orelse return refused;
     return answer(channel.publish(bytes, word0, word1, messages, payload_bytes));
-}
-
-pub export fn fable_publish_staged(handle: u32, word0: u32, word1: u32) callconv(.c) i32 {
-    var refused: i32 = 0;
-    const channel = call.enter(handle, &refused) orelse return refused;
-    return answer(channel.publishStaged(word0, word1));
 }
 
 pub export fn fable_pump(handle: u32) callconv(.c) i32 {

@@ -8,7 +8,6 @@ const clock = @import("../sys/clock.zig");
 
 pub const create = memory.create;
 pub const mapShared = memory.mapShared;
-pub const mapSharedAndMore = memory.mapSharedAndMore;
 pub const mapPrivate = memory.mapPrivate;
 pub const unmap = memory.unmap;
 pub const populate = memory.populate;

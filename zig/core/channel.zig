@@ -114,8 +114,6 @@ pub fn Channel(comptime Sys: type) type {
         pub const Mapping = struct {
             address: ?[*]align(4096) u8 = null,
             size: u32 = 0,
-            /// Private bytes behind it.
-            extra: u32 = 0,
 
             pub fn set(m: *Mapping, address: isize, size: u32) bool {
                 if (address < 0) return false;
@@ -123,7 +121,7 @@ pub fn Channel(comptime Sys: type) type {
                 return true;
             }
             pub fn drop(m: *Mapping) void {
-                Sys.unmap(m.address, @as(usize, m.size) + m.extra);
+                Sys.unmap(m.address, m.size);
                 m.* = .{};
             }
         };
@@ -158,7 +156,6 @@ pub fn Channel(comptime Sys: type) type {
         const writing = @import("channel_writing.zig").Writing(Self);
         pub const space = writing.space;
         pub const publish = writing.publish;
-        pub const publishStaged = writing.publishStaged;
         pub const send = writing.send;
         pub const writable = writing.writable;
         pub const pump = writing.pump;

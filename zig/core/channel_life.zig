@@ -30,7 +30,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
         }
 
         fn openRegions(c: *Self, offer: *channels.Offer) Outcome {
-            var outcome = makeRegion(c, "fable-control", control.bytes, 0, &c.own_control, &offer.control);
+            var outcome = makeRegion(c, "fable-control", control.bytes, &c.own_control, &offer.control);
             if (outcome != .ok) return outcome;
             const own: *Control = @ptrCast(c.own_control.address.?);
             own.* = @bitCast(@as([control.bytes]u8, @splat(0)));
@@ -49,7 +49,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             c.bell = .{ .own = own, .peer = &bells.nobody, .fence = c.options.no_membarrier, .doorbell = -1, .calls = &calls };
             const size = c.options.ring_bytes;
             if (c.options.kind.sharedMemory()) {
-                outcome = makeRegion(c, "fable-ring", size, record.staging_bytes, &c.write_arena, &offer.ring);
+                outcome = makeRegion(c, "fable-ring", size, &c.write_arena, &offer.ring);
                 if (outcome != .ok) return outcome;
                 if (!sealed(c, offer.ring, if (c.options.trust == .trusted) Sys.seals_fixed_size else Sys.seals_read_only)) return c.system(-1);
                 c.transport = .{ .ring = .{
@@ -69,15 +69,13 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             return if (c.options.role == .initiator) makeSockets(c, offer) else .ok;
         }
 
-        /// `extra`: private bytes behind the mapping of it.
-        fn makeRegion(c: *Self, name: [*:0]const u8, size: u32, extra: u32, into: *Self.Mapping, fd: *i32) Outcome {
+        fn makeRegion(c: *Self, name: [*:0]const u8, size: u32, into: *Self.Mapping, fd: *i32) Outcome {
             const made = Sys.create(name, size);
             if (made < 0) return c.system(made);
             fd.* = @intCast(made);
-            const address = if (extra == 0) Sys.mapShared(fd.*, size, true) else Sys.mapSharedAndMore(fd.*, size, extra);
+            const address = Sys.mapShared(fd.*, size, true);
             if (!into.set(address, size)) return c.system(address);
-            into.extra = extra;
-            const populated = Sys.populate(into.address.?, size + extra);
+            const populated = Sys.populate(into.address.?, size);
             return if (populated < 0) c.system(populated) else .ok;
         }
 

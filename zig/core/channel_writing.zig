@@ -66,23 +66,6 @@ pub fn Writing(comptime Self: type) type {
             return .peer_fault;
         }
 
-        /// One short message from the staging page. Rings only.
-        pub fn publishStaged(c: *Self, word0: u32, word1: u32) Outcome {
-            if (writeState(c)) |bad| return bad;
-            const w = switch (c.transport) {
-                .ring => |*t| &t.writer,
-                .stream => return .bad_argument,
-            };
-            const done = w.publishStaged(.fromWords(word0, word1), @alignCast(c.write_arena.address.? + c.write_arena.size));
-            if (done) w.bell.notify(control.sleep_data);
-            c.block[Block.free] = w.free();
-            c.traffic = true;
-            if (done) return .ok;
-            if (w.fault == fault.none) return .bad_argument;
-            c.fail(w.fault);
-            return .peer_fault;
-        }
-
         pub fn send(c: *Self, message: []const u8) Outcome {
             if (writeState(c)) |bad| return bad;
             const sent = switch (c.transport) {

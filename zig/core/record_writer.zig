@@ -125,10 +125,6 @@ pub const Writer = struct {
 
     inline fn publishHeld(w: *Writer) void {
         w.headerAt(w.position).* = 0;
-        w.showHeld();
-    }
-
-    inline fn showHeld(w: *Writer) void {
         @atomicStore(u64, w.headerAt(w.published), w.held, .release);
         w.published = w.position;
         w.held = 0;
@@ -171,28 +167,6 @@ pub const Writer = struct {
         w.messages +%= messages;
         w.bytes +%= payload;
         w.publishHeld();
-        w.shortage = @min(w.shortage, w.free());
-        return true;
-    }
-
-    /// One short message that lies at `from`, with the header that its record will have: copies and publishes it. All stores to its first
-    /// line follow each other at once, so that the reader, who looks at that line, finds either nothing or everything.
-    pub fn publishStaged(w: *Writer, first: Header, from: [*]align(8) const u8) bool {
-        const bytes = first.bytes();
-        const offset = @as(u32, @truncate(w.published)) & w.mask;
-        if (first.kind != .message or first.size > record.max_staged or bytes < record.header_bytes + first.size or w.held != 0) return false;
-        if (bytes > w.ring_bytes - offset) return false;
-        if (w.published +% bytes > w.limit and (!w.refresh() or w.published +% bytes > w.limit)) return false;
-        w.position = w.published +% bytes;
-        w.held = @bitCast(first);
-        w.messages +%= 1;
-        w.bytes +%= first.size;
-        w.headerAt(w.position).* = 0;
-        const to: [*]u64 = @ptrCast(@alignCast(w.base + offset + record.header_bytes));
-        const words: [*]const u64 = @ptrCast(from);
-        // word by word: what was just stored in words is forwarded in words
-        for (0..(first.size + 7) / 8) |i| @as(*volatile u64, &to[i]).* = words[i];
-        w.showHeld();
         w.shortage = @min(w.shortage, w.free());
         return true;
     }

@@ -26,12 +26,6 @@ pub const reserve_bytes = 64;
 /// Payloads of at least this size take part in the alignment rule.
 pub const aligned_payload_bytes = 1024;
 
-/// Behind the ring a writer maps itself, a private page: there a short message can be put together before any of it is in the ring. (The
-/// reader looks at the line where the next message will begin; bytes written there one by one come and go between the cores.)
-pub const staging_bytes = 4096;
-/// The longest message for which that is worth a copy.
-pub const max_staged = 256;
-
 pub const min_ring_bytes = 4096;
 pub const max_ring_bytes = 64 << 20;
 pub const max_message_bytes = 1 << 30;

@@ -35,17 +35,6 @@ pub fn mapShared(fd: i32, size: u32, writable: bool) isize {
     return @bitCast(linux.mmap(null, size, .{ .READ = true, .WRITE = writable }, .{ .TYPE = .SHARED }, fd, 0));
 }
 
-/// Address of a writable shared mapping with `extra` bytes of zeroed private memory behind it, or negative errno. Both are pages; one
-/// unmap() of the sum takes both away.
-pub fn mapSharedAndMore(fd: i32, size: u32, extra: u32) isize {
-    const whole = mapPrivate(@as(usize, size) + extra);
-    if (whole < 0) return whole;
-    const address: [*]u8 = @ptrFromInt(@as(usize, @bitCast(whole)));
-    const rc: isize = @bitCast(linux.mmap(address, size, .{ .READ = true, .WRITE = true }, .{ .TYPE = .SHARED, .FIXED = true }, fd, 0));
-    if (rc < 0) unmap(address, @as(usize, size) + extra);
-    return rc;
-}
-
 /// Address of zeroed private memory, or negative errno.
 pub fn mapPrivate(size: usize) isize {
     return @bitCast(linux.mmap(null, size, .{ .READ = true, .WRITE = true }, .{ .TYPE = .PRIVATE, .ANONYMOUS = true }, -1, 0));
