@@ -138,6 +138,10 @@ pub fn Reading(comptime Self: type) type {
 
         /// One whole message into `out`: its size, or a negative Outcome. Too large: it stays, block[detail] says its size.
         pub fn receive(c: *Self, out: []u8) i32 {
+            if (!c.joiner.complete) {
+                if (quiet(c)) return @intFromEnum(Outcome.empty);
+                if (takeShort(c, out)) |size| return size;
+            }
             if (state(c)) |bad| return bad;
             const before = c.peerGone();
             if (c.joiner.complete) return deliver(c, out, c.joiner.message(), true);
@@ -171,6 +175,18 @@ pub fn Reading(comptime Self: type) type {
                 },
             }
             return nothing(c, before);
+        }
+
+        inline fn takeShort(c: *Self, out: []u8) ?i32 {
+            switch (c.transport) {
+                .ring => |*t| {
+                    if (!c.attached or c.faulted != fault.none) return null;
+                    const size = t.reader.takeShort(out) orelse return null;
+                    c.traffic = true;
+                    return @intCast(size);
+                },
+                .stream => return null,
+            }
         }
 
         fn deliver(c: *Self, out: []u8, message: []const u8, joined: bool) i32 {

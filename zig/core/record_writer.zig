@@ -223,7 +223,7 @@ pub const Writer = struct {
                 publish(context);
                 return .no_space;
             };
-            @memcpy(room, message);
+            if (size <= record.short_bytes) record.copyShort(room.ptr, message.ptr, size) else @memcpy(room, message);
             w.commit(size);
             publish(context);
             return .ok;

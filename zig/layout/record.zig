@@ -97,6 +97,16 @@ pub inline fn length(offset: u32, size: u32) u32 {
     return if (rest < plain) plain + rest else plain;
 }
 
+/// What copyShort is for.
+pub const short_bytes = 256;
+
+/// Copies a short message word by word. `to` or `from` lies 8 bytes behind a header, where wider stores would straddle lines every time.
+pub inline fn copyShort(to: [*]u8, from: [*]const u8, size: usize) void {
+    var at: usize = 0;
+    while (at + 8 <= size) : (at += 8) @as(*align(1) volatile u64, @ptrCast(to + at)).* = @as(*align(1) const u64, @ptrCast(from + at)).*;
+    while (at < size) : (at += 1) to[at] = from[at];
+}
+
 /// Largest payload of one record in a ring of `ring_bytes`; larger messages travel in fragments.
 pub inline fn maxPayload(ring_bytes: u32) u32 {
     return ring_bytes / 4;
