@@ -6,13 +6,13 @@
 import { writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import process from "node:process";
+import type { TransportName, Trust } from "../src/transport/transport.ts";
 import { type Cell, cellOf, type CellPlan, type Driver, type Kind, nameOf, runtimesOf, taskOf } from "./runner/cells.ts";
 import { missing } from "./runner/checkout.ts";
 import { describeEnvironment, type Environment } from "./runner/environment.ts";
 import { endPrograms } from "./runner/programs.ts";
 import { runRounds } from "./runner/rounds.ts";
 import { cellTable } from "./runner/table.ts";
-import type { TransportName, Trust } from "../src/transport/transport.ts";
 
 export type CoreChoice = "all" | "same" | readonly [number, number];
 
@@ -88,12 +88,21 @@ function coresOf(choice: CoreChoice | undefined): readonly (readonly [number, nu
     return all.flatMap((a) => all.map((b) => [a, b] as const));
   }
   const cores = choice ?? [0, 1];
-  if (Math.max(...cores) >= count) throw new BenchUsageError(`there is no core ${Math.max(...cores)} here: ${count === 1 ? "use --cores same" : `cores go from 0 to ${count - 1}`}`);
+  if (Math.max(...cores) >= count) {
+    throw new BenchUsageError(
+      `there is no core ${Math.max(...cores)} here: ${count === 1 ? "use --cores same" : `cores go from 0 to ${count - 1}`}`,
+    );
+  }
   return [[cores[0], cores[1]]];
 }
 
 /** Measures without printing anything. */
-export async function measure(kind: Kind, options: BenchOptions, progress: Progress = () => {}, stopped: () => boolean = () => false): Promise<BenchReport> {
+export async function measure(
+  kind: Kind,
+  options: BenchOptions,
+  progress: Progress = () => {},
+  stopped: () => boolean = () => false,
+): Promise<BenchReport> {
   const plans = planCells(kind, options);
   const wrong = missing([...new Set(plans.flatMap(({ driver }) => runtimesOf(driver) ?? []))]);
   if (wrong !== undefined) throw new Error(wrong);
@@ -140,7 +149,11 @@ function writeJson(path: string, report: BenchReport): void {
 }
 
 function estimate(plans: readonly CellPlan[]): number {
-  return plans.reduce((total, { driver, seconds }) => total + ROUNDS * (driver === "native" ? OVERHEAD_S.native + seconds * 3 : OVERHEAD_S.javascript + seconds * 4), 0);
+  return plans.reduce(
+    (total, { driver, seconds }) =>
+      total + ROUNDS * (driver === "native" ? OVERHEAD_S.native + seconds * 3 : OVERHEAD_S.javascript + seconds * 4),
+    0,
+  );
 }
 
 function timeLeft(began: number, done: number, of: number): string {

@@ -1,7 +1,7 @@
 /** Ping-pong over a FABLE channel. Each message is written and compared in full. */
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Reader, Writer } from "../../src/xio/cursor.ts";
 import type { Handle } from "../../src/xio/handle.ts";
-import { setTimeout as sleep } from "node:timers/promises";
 import { RoundTrips } from "./clock.ts";
 import { type Job, LAST, type LatencyResult, WORD_BYTES } from "./job.ts";
 

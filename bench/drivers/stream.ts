@@ -25,7 +25,9 @@ export async function streamRuns(job: Job, writing: Writing): Promise<StreamResu
     const rate = await streamRun(messages, writing);
     if (run >= WARM_UP_RUNS) rates.push(rate);
     // Each run of the warm-up is longer, so that the compilers see the loop long enough; the last one decides.
-    else if (job.messages === undefined) messages = Math.round(Math.min(rate * job.seconds * Math.min(1, (run + 1) / WARM_UP_RUNS), MOST_MESSAGES));
+    else if (job.messages === undefined) {
+      messages = Math.round(Math.min(rate * job.seconds * Math.min(1, (run + 1) / WARM_UP_RUNS), MOST_MESSAGES));
+    }
   }
   await writing.announce(0);
   return { rates, messages };

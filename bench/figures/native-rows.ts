@@ -68,7 +68,16 @@ function againstBoost(cores: Cores, batch: number, must: number, reach: number):
 }
 
 async function ownRate(cores: Cores, batch: number): Promise<number> {
-  const got = await nativeRate({ transport: "mempipe-spin", size: 64, batch, check: "sequence", cores: cores.join(","), seconds: 0.1, runs: 1, placement: "no" });
+  const got = await nativeRate({
+    transport: "mempipe-spin",
+    size: 64,
+    batch,
+    check: "sequence",
+    cores: cores.join(","),
+    seconds: 0.1,
+    runs: 1,
+    placement: "no",
+  });
   return got.msgs_per_s;
 }
 
@@ -92,7 +101,11 @@ function overLimit(cores: Cores, size: number, ring: number): Row {
       const first = forth ? await nativeRate({ ...options, transport: "mempipe-spin" }) : await nativeLimit(options);
       const second = forth ? await nativeLimit(options) : await nativeRate({ ...options, transport: "mempipe-spin" });
       const [ours, limit] = forth ? [first, second] : [second, first];
-      const parts = { fable_bytes_per_s: ours.bytes_per_s, limit_bytes_per_s: limit.bytes_per_s, check_bytes_per_s: ours.check_bytes_per_s ?? Number.NaN };
+      const parts = {
+        fable_bytes_per_s: ours.bytes_per_s,
+        limit_bytes_per_s: limit.bytes_per_s,
+        check_bytes_per_s: ours.check_bytes_per_s ?? Number.NaN,
+      };
       return { value: { value: ours.bytes_per_s / limit.bytes_per_s, parts }, placement: joined(placementOf(first), placementOf(second)) };
     },
   };

@@ -15,8 +15,12 @@ export function markdown(report: FiguresReport): string {
   return [
     "# Figures",
     "",
-    `${environment.date.slice(0, 16).replace("T", " ")} UTC, revision ${environment.revision}, ${environment.cpus} × ${environment.cpu} (${environment.virtualization}), `
-    + `Linux ${environment.kernel}, Bun ${environment.bun}, Deno ${environment.deno}, Zig ${environment.zig}, load ${environment.load_before.toFixed(2)} before.`,
+    `${
+      environment.date.slice(0, 16).replace("T", " ")
+    } UTC, revision ${environment.revision}, ${environment.cpus} × ${environment.cpu} (${environment.virtualization}), `
+    + `Linux ${environment.kernel}, Bun ${environment.bun}, Deno ${environment.deno}, Zig ${environment.zig}, load ${
+      environment.load_before.toFixed(2)
+    } before.`,
     "",
     `Median (min–max) of ${report.rounds} rounds in fresh processes; ratios are taken within a round. \`line\` is the cost of one cache line between the two cores, `
     + "one way, around the row; samples during which it changed were set aside and repeated. How each row is measured: docs/benchmarks.md.",
@@ -36,10 +40,14 @@ export function markdown(report: FiguresReport): string {
 
 function rowText(row: RowResult, first: boolean): string {
   const { value } = row;
-  const measured = value.count === 0 ? row.error ?? "no sample of this placement" : `${number(value.median)}${unit(row)} (${number(value.min)}–${number(value.max)}; ${value.count})`;
+  const measured = value.count === 0
+    ? row.error ?? "no sample of this placement"
+    : `${number(value.median)}${unit(row)} (${number(value.min)}–${number(value.max)}; ${value.count})`;
   const line = Number.isFinite(row.line_ns) ? `${row.line_ns.toFixed(0)} ns` : "–";
   const title = first ? row.title : "";
-  return `| ${title} | ${row.cell} | ${row.must} | ${row.reach} | ${measured.replace(/\n[\s\S]*/, "")} | ${line} | ${row.set_aside} | ${MARKS[row.verdict]} |`;
+  return `| ${title} | ${row.cell} | ${row.must} | ${row.reach} | ${measured.replace(/\n[\s\S]*/, "")} | ${line} | ${row.set_aside} | ${
+    MARKS[row.verdict]
+  } |`;
 }
 
 function unit(row: RowResult): string {
@@ -54,6 +62,8 @@ function partsText(parts: RowResult["parts"]): string {
   return Object.entries(parts).map(([name, value]) => {
     if (name.endsWith("bytes_per_s")) return `${name.replace("_bytes_per_s", "")} ${(value / 1e9).toFixed(1)} GB/s`;
     if (name.endsWith("_per_s")) return `${name.replace("_per_s", "").replaceAll("_", " ")} ${(value / 1e6).toPrecision(3)} M/s`;
-    return `${name.replace("_ns", "").replaceAll("_", " ")} ${value >= 10_000 ? `${(value / 1000).toFixed(1)} µs` : `${value.toFixed(0)} ns`}`;
+    return `${name.replace("_ns", "").replaceAll("_", " ")} ${
+      value >= 10_000 ? `${(value / 1000).toFixed(1)} µs` : `${value.toFixed(0)} ns`
+    }`;
   }).join(", ");
 }

@@ -1,7 +1,7 @@
 /** One row of the figures: what is measured, what it must reach, and the verdict. */
-import type { Outcome, Sample, Task } from "../runner/rounds.ts";
-import { median, spread, type Spread } from "../runner/statistics.ts";
 import { lineOf } from "../runner/placement.ts";
+import type { Outcome, Sample, Task } from "../runner/rounds.ts";
+import { median, type Spread, spread } from "../runner/statistics.ts";
 
 /** A measured ratio (or time), with what it was made of. */
 export interface Measured {

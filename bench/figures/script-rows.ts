@@ -2,7 +2,7 @@
 import type { Workload } from "../drivers/job.ts";
 import type { RuntimeName } from "../runner/checkout.ts";
 import { probe } from "../runner/native.ts";
-import { pairLatency, type PairJob, pairRates, type Runtimes } from "../runner/pairs.ts";
+import { type PairJob, pairLatency, pairRates, type Runtimes } from "../runner/pairs.ts";
 import { lineOf } from "../runner/placement.ts";
 import { median } from "../runner/statistics.ts";
 import { around, type Cores } from "./native-rows.ts";
@@ -90,7 +90,13 @@ function stream(cores: Cores, runtime: RuntimeName, workload: Workload, title: s
   const size = large ? { sizeBytes: LARGE_BYTES, ringBytes: LARGE_RING_BYTES, batch: 1 } : { sizeBytes: 64, ringBytes: 65_536, batch: 16 };
   const job: PairJob = { runtimes: [runtime, runtime], workload, cores, runs: STREAM_RUNS, ...size };
   // One write per message, however many of ours are published at once: that is what a program does which has messages to send.
-  const baseline: PairJob = { ...job, medium: "socket", workload: large ? "zero-copy" : "friendly", batch: 1, pipeline: large ? 1 : PIPELINE[runtime] };
+  const baseline: PairJob = {
+    ...job,
+    medium: "socket",
+    workload: large ? "zero-copy" : "friendly",
+    batch: 1,
+    pipeline: large ? 1 : PIPELINE[runtime],
+  };
   return {
     title: `JS ${title}`,
     cell: runtime,

@@ -3,7 +3,7 @@ import type { TransportName, Trust } from "../../src/transport/transport.ts";
 import { isStream, type Workload } from "../drivers/job.ts";
 import type { RuntimeName } from "./checkout.ts";
 import { nativeLatency, nativeRate, placementOf, probe } from "./native.ts";
-import { pairLatency, type PairJob, pairRates, type Runtimes } from "./pairs.ts";
+import { type PairJob, pairLatency, pairRates, type Runtimes } from "./pairs.ts";
 import { lineOf, type Placement } from "./placement.ts";
 import type { Outcome, Sample, Task } from "./rounds.ts";
 import { median } from "./statistics.ts";

@@ -78,7 +78,9 @@ function virtualization(): string {
 
 function mitigations(): Readonly<Record<string, string>> {
   const base = "/sys/devices/system/cpu/vulnerabilities";
-  return Object.fromEntries(folder(base).sort().map((name) => [name, read(`${base}/${name}`)] as const).filter(([, state]) => state !== "Not affected"));
+  return Object.fromEntries(
+    folder(base).sort().map((name) => [name, read(`${base}/${name}`)] as const).filter(([, state]) => state !== "Not affected"),
+  );
 }
 
 async function version(command: readonly string[]): Promise<string> {
@@ -92,4 +94,3 @@ async function revision(): Promise<string> {
   const dirty = (await git(["status", "--porcelain", "--untracked-files=no"])).trim() !== "";
   return hash === "" ? "unknown" : `${hash}${dirty ? "+" : ""}`;
 }
-

@@ -36,7 +36,12 @@ export interface RoundsOptions {
 }
 
 export async function runRounds<T>(tasks: readonly Task<T>[], options: RoundsOptions): Promise<readonly Outcome<T>[]> {
-  const outcomes = tasks.map((task) => ({ task: task.name, samples: [] as Sample<T>[], setAside: [] as Sample<T>[], error: undefined as string | undefined }));
+  const outcomes = tasks.map((task) => ({
+    task: task.name,
+    samples: [] as Sample<T>[],
+    setAside: [] as Sample<T>[],
+    error: undefined as string | undefined,
+  }));
   const total = tasks.length * options.rounds;
   let done = 0;
   for (let round = 0; round < options.rounds; round++) {
@@ -52,11 +57,19 @@ export async function runRounds<T>(tasks: readonly Task<T>[], options: RoundsOpt
   return finished(outcomes);
 }
 
-function finished<T>(outcomes: readonly { task: string; samples: Sample<T>[]; setAside: Sample<T>[]; error: string | undefined }[]): readonly Outcome<T>[] {
+function finished<T>(
+  outcomes: readonly { task: string; samples: Sample<T>[]; setAside: Sample<T>[]; error: string | undefined }[],
+): readonly Outcome<T>[] {
   return outcomes.map(({ error, ...outcome }) => error === undefined ? outcome : { ...outcome, error });
 }
 
-async function sampleOnce<T>(task: Task<T>, forth: boolean, options: RoundsOptions, counted: Sample<T>[], setAside: Sample<T>[]): Promise<string | undefined> {
+async function sampleOnce<T>(
+  task: Task<T>,
+  forth: boolean,
+  options: RoundsOptions,
+  counted: Sample<T>[],
+  setAside: Sample<T>[],
+): Promise<string | undefined> {
   for (let attempt = 0; attempt <= options.repeats; attempt++) {
     try {
       const sample = await task.run(forth);

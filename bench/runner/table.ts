@@ -14,12 +14,28 @@ function row(cell: Cell): readonly string[] {
     ? undefined
     : (cell.placement_before_ns + cell.placement_after_ns) / 2;
   const head = [cell.transport, cell.trust, cell.driver, `${cell.size_bytes}`, cell.cores.join(",")];
-  const tail = [line === undefined ? "-" : time(line), `${cell.runs.length}${cell.set_aside === 0 ? "" : ` (+${cell.set_aside} set aside)`}`];
+  const tail = [
+    line === undefined ? "-" : time(line),
+    `${cell.runs.length}${cell.set_aside === 0 ? "" : ` (+${cell.set_aside} set aside)`}`,
+  ];
   if (cell.kind === "lat") {
     const p50 = cell.p50_ns ?? Number.NaN;
-    return [...head, time(p50), time(cell.p99_ns ?? Number.NaN), time(cell.p999_ns ?? Number.NaN), line === undefined ? "-" : `${(p50 / line).toFixed(2)}x`, ...tail];
+    return [
+      ...head,
+      time(p50),
+      time(cell.p99_ns ?? Number.NaN),
+      time(cell.p999_ns ?? Number.NaN),
+      line === undefined ? "-" : `${(p50 / line).toFixed(2)}x`,
+      ...tail,
+    ];
   }
-  return [...head, `${cell.batch}`, scaled(cell.msgs_per_s ?? Number.NaN, ["", " k", " M", " G"]), `${scaled(cell.bytes_per_s ?? Number.NaN, [" B", " kB", " MB", " GB"])}/s`, ...tail];
+  return [
+    ...head,
+    `${cell.batch}`,
+    scaled(cell.msgs_per_s ?? Number.NaN, ["", " k", " M", " G"]),
+    `${scaled(cell.bytes_per_s ?? Number.NaN, [" B", " kB", " MB", " GB"])}/s`,
+    ...tail,
+  ];
 }
 
 /** Columns of equal width, numbers as they come. */

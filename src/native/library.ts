@@ -59,7 +59,14 @@ export interface Library {
   getenv(name: Uint8Array, nameBytes: number, out: Uint8Array, capacityBytes: number): number;
   self(out: Uint32Array): number;
   executable(out: Uint8Array, capacityBytes: number): number;
-  spawn(argv: Uint8Array, argvBytes: number, extraEnv: Uint8Array, extraEnvBytes: number, logPath: Uint8Array, logPathBytes: number): number;
+  spawn(
+    argv: Uint8Array,
+    argvBytes: number,
+    extraEnv: Uint8Array,
+    extraEnvBytes: number,
+    logPath: Uint8Array,
+    logPathBytes: number,
+  ): number;
   random(out: Uint8Array, sizeBytes: number): number;
 
   loop_new(doorbellFdOut: Int32Array): number;
