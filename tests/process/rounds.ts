@@ -6,10 +6,13 @@ const END = "tests/process/end_main.ts";
 const TRANSPORTS = ["mempipe", "mempipe-futex", "mempipe-spin", "unix"] as const;
 /** Rounds before the first look: caches fill, code is compiled. */
 const WARM_UP = 3;
+/** Deno makes itself one pair of sockets, at a moment of its own choosing; what leaks grows with the rounds. */
+const OWN_DESCRIPTORS: Readonly<Record<RuntimeName, number>> = { bun: 0, deno: 2 };
 const PLAN: TrafficPlan = { seed: 99, maxBytes: 100_000, pauseEvery: 0, pauseMs: 0 };
 
 export interface RoundsResult {
   readonly rounds: number;
+  /** Beyond what the runtime takes for itself. */
   readonly grownDescriptors: number;
   readonly grownRegions: number;
   readonly grownBytes: number;
@@ -44,7 +47,7 @@ export async function crashRounds(
   await survivor.stop();
   return {
     rounds,
-    grownDescriptors: later.descriptors - before.descriptors,
+    grownDescriptors: Math.max(0, later.descriptors - before.descriptors - OWN_DESCRIPTORS[survivorRuntime]),
     grownRegions: later.regions - before.regions,
     grownBytes: later.residentBytes - before.residentBytes,
     open,

@@ -82,7 +82,7 @@ async function soakRounds(survivor: RuntimeName, victim: RuntimeName): Promise<v
     const leaked = result.grownDescriptors !== 0 || result.grownRegions !== 0 || result.grownBytes > MAX_GROWTH_BYTES;
     const what = `grew by ${result.grownDescriptors} descriptors, ${result.grownRegions} mappings, ${result.grownBytes} bytes`;
     console.log(`  ${name}: ${what}`);
-    record(name, result, leaked ? what : undefined);
+    record(name, result, leaked ? `${what}; open: ${result.open.join(", ")}` : undefined);
   } catch (error) {
     record(name, {}, error instanceof Error ? error.message : String(error));
   } finally {
