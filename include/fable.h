@@ -84,6 +84,7 @@ extern "C" {
 #define FABLE_BLOCK_DETAIL 5u       /* FABLE_FAULT_* after FABLE_PEER_FAULT; size of the message after TOO_LARGE of fable_receive() */
 #define FABLE_BLOCK_EPOCH 6u        /* epoch word of this end */
 #define FABLE_BLOCK_SLEEPS 7u       /* how often this end announced a sleep by doorbell: the peer may ring once for each */
+#define FABLE_BLOCK_WRITE_OFFSET 8u /* after fable_send(): where in the write arena the next record goes */
 
 /* ---- library ---- */
 uint32_t fable_abi_version(void);
@@ -153,6 +154,7 @@ int32_t fable_control_unmap(uint32_t id);
 /* owner. OK ENOSPACE TOO_LARGE … never blocks. After ENOSPACE offer the same message again: a large one may be under way in part */
 int32_t fable_send(uint32_t handle, const uint8_t *message, uint32_t size_bytes);
 int32_t fable_receive(uint32_t handle, uint8_t *out, uint32_t capacity_bytes);      /* owner. size, EMPTY, TOO_LARGE (message stays, block[DETAIL] is its size) … */
+int32_t fable_take(uint32_t handle, uint8_t *out, uint32_t capacity_bytes);         /* owner. the next message if it is short (256 bytes at most), whole and nothing is handed out: size, or EMPTY; TOO_LARGE: fable_refill() knows more. For programs that read windows */
 
 /* ---- waiting ---- */
 typedef struct fable_wait_entry {

@@ -46,20 +46,18 @@ class SpinningEnd {
   readonly #writer: Writer;
   readonly #reader: Reader;
   readonly #out: Float64Array;
-  readonly #sizeBytes: number;
-  readonly #count: number;
-  #memory: Uint8Array;
-  #in: Float64Array;
+  readonly #outBytes: Uint8Array;
+  readonly #in: Float64Array;
+  readonly #inBytes: Uint8Array;
   #wrong = 0;
 
   constructor(handle: Handle, job: Job) {
     this.#writer = handle.writer();
     this.#reader = handle.reader();
-    this.#sizeBytes = job.sizeBytes;
-    this.#count = job.sizeBytes / WORD_BYTES;
-    this.#out = new Float64Array(this.#writer.bytes.buffer);
-    this.#memory = this.#reader.bytes;
-    this.#in = new Float64Array(this.#memory.buffer);
+    this.#out = new Float64Array(job.sizeBytes / WORD_BYTES);
+    this.#outBytes = new Uint8Array(this.#out.buffer);
+    this.#in = new Float64Array(job.sizeBytes / WORD_BYTES);
+    this.#inBytes = new Uint8Array(this.#in.buffer);
   }
 
   roundTrip(sequence: number): void {
@@ -68,26 +66,22 @@ class SpinningEnd {
   }
 
   put(sequence: number): void {
-    const at = this.#writer.reserve(this.#sizeBytes) / WORD_BYTES;
-    if (at < 0) throw new Error("no room for a single message");
     const out = this.#out;
-    for (let i = at; i < at + this.#count; i++) out[i] = sequence;
-    this.#writer.commit(this.#sizeBytes);
-    this.#writer.flush();
+    for (let i = 0; i < out.length; i++) out[i] = sequence;
+    while (!this.#writer.post(this.#outBytes));
   }
 
   take(): number {
     const reader = this.#reader;
-    while (!reader.next()) if (reader.ended) throw new Error("the other end went away");
-    if (reader.bytes !== this.#memory) {
-      this.#memory = reader.bytes;
-      this.#in = new Float64Array(this.#memory.buffer);
+    let size = reader.take(this.#inBytes);
+    while (size < 0) {
+      if (reader.ended) throw new Error("the other end went away");
+      size = reader.take(this.#inBytes);
     }
     const words = this.#in;
-    const at = reader.offset / WORD_BYTES;
-    const sequence = words[at]!;
-    if (reader.length !== this.#sizeBytes) this.#wrong++;
-    for (let i = at + 1; i < at + this.#count; i++) if (words[i] !== sequence) this.#wrong++;
+    const sequence = words[0]!;
+    if (size !== this.#inBytes.length) this.#wrong++;
+    for (let i = 1; i < words.length; i++) if (words[i] !== sequence) this.#wrong++;
     return sequence;
   }
 

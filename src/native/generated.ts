@@ -91,6 +91,8 @@ export const BLOCK_DETAIL = 5;
 export const BLOCK_EPOCH = 6;
 /** how often this end announced a sleep by doorbell: the peer may ring once for each */
 export const BLOCK_SLEEPS = 7;
+/** after fable_send(): where in the write arena the next record goes */
+export const BLOCK_WRITE_OFFSET = 8;
 export const CAPABILITY_MEMBARRIER = 1;
 export const CAPABILITY_SEALS = 2;
 export const CAPABILITY_FUTURE_WRITE_SEAL = 3;
@@ -155,6 +157,7 @@ export const signatures = {
   channel_close: { parameters: ["u32"], result: "i32" },
   send: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   receive: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  take: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   channel_stats: { parameters: ["u32", "buffer"], result: "i32" },
   poll: { parameters: ["buffer", "u32", "u32", "u32"], result: "i32" },
   awake: { parameters: ["u32"], result: "i32" },

@@ -31,6 +31,7 @@ export interface Library {
   control_unmap(id: number): number;
   send(handle: number, message: Uint8Array, sizeBytes: number): number;
   receive(handle: number, out: Uint8Array, capacityBytes: number): number;
+  take(handle: number, out: Uint8Array, capacityBytes: number): number;
 
   poll(entries: Uint32Array, count: number, spinNs: number, announce: number): number;
   awake(handle: number): number;

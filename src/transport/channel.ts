@@ -4,9 +4,11 @@
  */
 import {
   BLOCK_DETAIL,
+  BLOCK_FREE,
   BLOCK_PEER_STATE,
   BLOCK_SLEEPS,
   BLOCK_WORDS,
+  BLOCK_WRITE_OFFSET,
   CHANNEL_OPTIONS_CONTROL_FD,
   CHANNEL_OPTIONS_HANDLE,
   CHANNEL_OPTIONS_MAX_MESSAGE_BYTES,
@@ -21,6 +23,7 @@ import {
   CHANNEL_OPTIONS_WORDS,
   FAULT_DOORBELL,
   MAX_HANDLES,
+  OK,
   PEER_CONTROL_FD,
   PEER_DATA_FD,
   PEER_DOORBELL_FD,
@@ -220,6 +223,25 @@ export class Channel implements WritePort, ReadPort, Waitable {
     const status = this.native.library.publish(this.handle, bytes, word0, word1, messages, payloadBytes);
     if (status < 0) this.writeStatus = status;
     else this.pump();
+  }
+
+  /** Copies one message, publishes it at once, and says whether it did. Only while the writer is settled. */
+  post(message: Uint8Array): boolean {
+    if (!this.transport.sharedMemory) return false;
+    if (this.native.library.send(this.handle, message, message.length) !== OK) return false;
+    this.#turnMessages++;
+    this.writer.moved(this.block(BLOCK_WRITE_OFFSET), this.block(BLOCK_FREE));
+    return true;
+  }
+
+  /**
+   * Copies one short message into `into`, and gives it back at once: its size, EMPTY, or another status if it takes a window to say more.
+   * Only while the reader is settled.
+   */
+  take(into: Uint8Array): number {
+    const size = this.native.library.take(this.handle, into, into.length);
+    if (size >= 0) this.reader.took();
+    return size;
   }
 
   dirty(): void {

@@ -180,6 +180,16 @@ export class RecordReader {
     }
   }
 
+  /** True if nothing of the ring is here: the native side may take messages by itself. */
+  get settled(): boolean {
+    return this.offset >= this.limit && this.offset === this.#doneFrom && this.#holds.pieces === 0 && this.betweenMessages;
+  }
+
+  /** The native side took a message by itself. */
+  took(): void {
+    this.sequence++;
+  }
+
   /** True if no message is being put together and none was peeked at: the walk stands between two messages. */
   get betweenMessages(): boolean {
     return !this.#ahead && !this.#assembly.open;

@@ -74,6 +74,17 @@ export class RecordWriter {
     this.flushBytes = this.longBatchBytes;
   }
 
+  /** Nothing is laid out or reserved that is not published. */
+  get settled(): boolean {
+    return this.#outstanding === 0;
+  }
+
+  /** The native side published a message by itself: the next record goes to offset `head`, and `room` bytes are free there. */
+  moved(head: number, room: number): void {
+    this.head = head;
+    this.#room = room;
+  }
+
   /** Bytes that wait for {@link flush}. */
   get batchBytes(): number {
     return this.#batchBytes;

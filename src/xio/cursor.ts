@@ -8,6 +8,8 @@
  *       writer.commit(64);
  *     }
  *     writer.flush();
+ *
+ * For one short message that somebody waits for, `writer.post(bytes)` and `reader.take(bytes)` copy, and take half the time.
  */
 import { FableError } from "../errors.ts";
 import { EMPTY, READABLE, WRITABLE } from "../native/generated.ts";
@@ -70,6 +72,30 @@ export class Reader {
   next(): boolean {
     // Spinning programs come here often: one look at the ring, and another only to learn why there will be no more.
     return this.#records.next() || this.#records.status !== EMPTY && this.#connection.inbox.advance();
+  }
+
+  /**
+   * Copies the next message into `into` and gives its memory back at once: its size, or -1 if there is none now. The quickest way to get
+   * one short message. There is no current message afterwards.
+   * @throws FableError TOO_LARGE if it does not fit; it is the current message then, as after {@link next}.
+   */
+  take(into: Uint8Array): number {
+    const records = this.#records;
+    if (records.settled) {
+      const size = this.#connection.channel.take(into);
+      if (size >= 0) return size;
+      if (size === EMPTY) return -1;
+    }
+    if (!this.next()) return -1;
+    const { at, length, memory } = records;
+    if (length > into.length) {
+      throw new FableError("TOO_LARGE", `The next message has ${length} bytes, and there is room for ${into.length}.`, {
+        remedy: "Give more room, or use next().",
+      });
+    }
+    into.set(memory.subarray(at, at + length));
+    records.release();
+    return length;
   }
 
   /** True when nothing more will come. `handle.closed` says why. */
@@ -156,6 +182,22 @@ export class Writer {
     if (!(size >= 0 && size <= this.#reserved) || this.#records.head !== this.#head) throw this.#notReserved(size);
     this.#reserved = -1;
     this.#connection.outbox.commitPlaced(size);
+  }
+
+  /**
+   * Copies one message and makes it visible to the reader now, after everything committed before: true, or false if the ring is full. The
+   * quickest way to send one short message that somebody waits for; many go faster by {@link reserve}, {@link commit} and one flush.
+   * @throws FableError as {@link reserve}.
+   */
+  post(message: Uint8Array): boolean {
+    const { channel, outbox } = this.#connection;
+    if (this.#records.settled && outbox.open && message.length <= this.#longest && channel.post(message)) return true;
+    const at = this.reserve(message.length);
+    if (at < 0) return false;
+    this.#records.bytes.set(message, at);
+    this.commit(message.length);
+    this.#records.flush();
+    return true;
   }
 
   /** Makes everything committed visible to the reader now. */

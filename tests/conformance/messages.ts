@@ -8,7 +8,7 @@ type Random = (below: number) => number;
 
 /** Sends one message in a form chosen at random. */
 async function sendAnyhow(handle: Handle, message: Uint8Array, random: Random): Promise<void> {
-  switch (random(4)) {
+  switch (random(5)) {
     case 0: {
       const buffers = handle.getWriteBuf(message.length);
       if (buffers === ENOSPACE) break;
@@ -32,13 +32,20 @@ async function sendAnyhow(handle: Handle, message: Uint8Array, random: Random): 
     }
     case 2:
       if (handle.trySend(message)) return;
+      break;
+    case 3: {
+      const writer = handle.writer();
+      if (message.length > writer.maxBytes) break;
+      while (!writer.post(message)) assert.ok(await writer.wait());
+      return;
+    }
   }
   await handle.send(message);
 }
 
 /** Receives some messages in a form chosen at random; the end answers undefined. */
 async function receiveAnyhow(handle: Handle, random: Random): Promise<readonly Uint8Array[] | undefined> {
-  switch (random(5)) {
+  switch (random(6)) {
     case 0: {
       const reader = handle.reader();
       if (!await reader.wait()) return undefined;
@@ -55,6 +62,11 @@ async function receiveAnyhow(handle: Handle, random: Random): Promise<readonly U
     case 3:
       for await (const message of handle) return [message];
       return undefined;
+    case 4: {
+      const into = new Uint8Array(70_000);
+      const size = handle.reader().take(into);
+      return size < 0 ? [] : [into.slice(0, size)];
+    }
   }
   const message = await handle.receive();
   return message === undefined ? undefined : [message];

@@ -218,6 +218,12 @@ pub export fn fable_receive(handle: u32, out: ?[*]u8, capacity_bytes: u32) callc
     return channel.receive(check.many(u8, out, capacity_bytes) orelse return status.BAD_ARGUMENT);
 }
 
+pub export fn fable_take(handle: u32, out: ?[*]u8, capacity_bytes: u32) callconv(.c) i32 {
+    var refused: i32 = 0;
+    const channel = call.enter(handle, &refused) orelse return refused;
+    return channel.take(check.many(u8, out, capacity_bytes) orelse return status.BAD_ARGUMENT);
+}
+
 // ---- figures: from any thread ----
 
 fn copyStats(from: *const volatile control.Control, out: *Stats) void {

@@ -52,6 +52,7 @@ pub const Block = struct {
     pub const detail = 5;
     pub const epoch = 6;
     pub const sleeps = 7;
+    pub const write_offset = 8;
 };
 /// block[peer_state] beside control.State.
 pub const peer_state_dead: u32 = 4;
@@ -150,6 +151,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const readable = reading.readable;
         pub const consume = reading.consume;
         pub const receive = reading.receive;
+        pub const take = reading.take;
         pub const peerGone = reading.peerGone;
         pub const accused = reading.accused;
 

@@ -177,6 +177,18 @@ pub fn Reading(comptime Self: type) type {
             return nothing(c, before);
         }
 
+        /// The next message into `out` if it is short and whole: its size, empty, or too_large for everything that refill() is for.
+        pub fn take(c: *Self, out: []u8) i32 {
+            if (c.joiner.complete) return @intFromEnum(Outcome.too_large);
+            if (quiet(c)) return @intFromEnum(Outcome.empty);
+            if (takeShort(c, out)) |size| return size;
+            switch (c.transport) {
+                .ring => |*t| if (c.attached and t.reader.consumed == t.reader.offered) t.idle(),
+                .stream => {},
+            }
+            return @intFromEnum(if (quiet(c)) Outcome.empty else Outcome.too_large);
+        }
+
         inline fn takeShort(c: *Self, out: []u8) ?i32 {
             switch (c.transport) {
                 .ring => |*t| {

@@ -71,7 +71,9 @@ pub fn Writing(comptime Self: type) type {
             const sent = switch (c.transport) {
                 inline else => |*t| t.send(message),
             };
-            c.block[Block.free] = c.writer().free();
+            const w = c.writer();
+            c.block[Block.free] = w.free();
+            c.block[Block.write_offset] = @as(u32, @truncate(w.position)) & w.mask;
             c.traffic = true;
             switch (sent) {
                 .ok => return .ok,
