@@ -6,7 +6,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { TransportName } from "../transport/transport.ts";
 import { CommandFailed } from "./failure.ts";
-import type { CoreChoice } from "./usage.ts";
+import { type CoreChoice, UsageError } from "./usage.ts";
 import type { Driver } from "./words.ts";
 
 /** What `runBench` of bench/runner.ts is given; what is not said is its to choose. */
@@ -34,7 +34,10 @@ export async function bench(kind: "lat" | "thr", options: BenchOptions): Promise
     throw new CommandFailed(`the benchmark is part of a checkout, and ${fileURLToPath(runner)} is not there`);
   }
   const { runBench } = await import(runner.href) as Runner;
-  const { failed } = await runBench(kind, options);
+  const { failed } = await runBench(kind, options).catch((error: unknown) => {
+    // The benchmark is loaded beside this bundle and has classes of its own.
+    throw error instanceof Error && error.name === "UsageError" ? new UsageError(error.message, 'see "fable bench --help"') : error;
+  });
   // The report has named them.
   if (failed.length > 0) throw new CommandFailed(`${failed.length} ${failed.length === 1 ? "cell was" : "cells were"} not measured`);
 }

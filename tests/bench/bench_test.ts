@@ -1,0 +1,235 @@
+/** The benchmark's own arithmetic and bookkeeping, with made-up measurements; and one small cell of each kind, for what it says, not how fast it is. */
+import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
+import { describe, test } from "node:test";
+import { percentile, RoundTrips } from "../../bench/drivers/clock.ts";
+import type { StreamResult } from "../../bench/drivers/job.ts";
+import { streamRuns } from "../../bench/drivers/stream.ts";
+import { markdown } from "../../bench/figures/report.ts";
+import { type Measured, resultOf, type Row, verdictOf } from "../../bench/figures/row.ts";
+import { type BenchOptions, planCells } from "../../bench/runner.ts";
+import { cellOf, ringFor } from "../../bench/runner/cells.ts";
+import { nativeLatency, nativeRate } from "../../bench/runner/native.ts";
+import { runPair } from "../../bench/runner/pairs.ts";
+import { alike, classOf, type Placement } from "../../bench/runner/placement.ts";
+import { runRounds, type Sample, type Task } from "../../bench/runner/rounds.ts";
+import { median, spread } from "../../bench/runner/statistics.ts";
+import { cellTable, scaled } from "../../bench/runner/table.ts";
+
+const NEAR: Placement = { before: 50, after: 52 };
+const quietly = { repeats: 2, progress: () => {}, stopped: () => false };
+
+describe("statistics", () => {
+  test("median, spread, nearest rank", () => {
+    assert.equal(median([3, 1, 2]), 2);
+    assert.equal(median([4, 1, 2, 3]), 2.5);
+    assert.ok(Number.isNaN(median([])));
+    assert.deepEqual(spread([3, 1, 2]), { median: 2, min: 1, max: 3, count: 3 });
+    const hundred = Array.from({ length: 100 }, (_, i) => i + 1);
+    assert.deepEqual([0.5, 0.99, 0.999, 0, 1].map((fraction) => percentile(hundred, fraction)), [50, 99, 100, 1, 100]);
+  });
+
+  test("round trips are halved, and timed in blocks", () => {
+    let now = 0;
+    const trips = new RoundTrips(8, 4, () => now);
+    trips.restart();
+    const done = Array.from({ length: 8 }, (_, i) => {
+      now += i < 4 ? 100 : 200;
+      return trips.done();
+    });
+    assert.deepEqual(done, [false, false, false, false, false, false, false, true]);
+    assert.deepEqual(trips.result(), { p50_ns: 50, p99_ns: 100, p999_ns: 100, round_trips: 8, block: 4 });
+  });
+
+  test("numbers for people", () => {
+    assert.deepEqual([scaled(999, ["", " k"]), scaled(1234, ["", " k"]), scaled(5.678, [" ns"]), scaled(123_456, [" ns", " µs"])], [
+      "999",
+      "1.23 k",
+      "5.68 ns",
+      "123 µs",
+    ]);
+  });
+});
+
+describe("streams", () => {
+  const writing = (wrong: number, counts: number[]) => ({
+    now: () => 0,
+    announce: async (messages: number) => void counts.push(messages),
+    write: async () => {},
+    answer: async () => ({ endNs: 1_000_000, wrong }),
+  });
+  const job = { runs: 2, seconds: 0.1 } as Parameters<typeof streamRuns>[0];
+
+  test("warm up in growing runs, then count, then say that it is over", async () => {
+    const counts: number[] = [];
+    const { rates } = await streamRuns({ ...job, messages: 500 }, writing(0, counts)) as StreamResult;
+    assert.deepEqual(rates, [500_000, 500_000]);
+    assert.deepEqual(counts, [500, 500, 500, 500, 500, 500, 0]);
+    const grown: number[] = [];
+    await streamRuns(job, writing(0, grown));
+    assert.ok(grown[1]! > grown[0]! && grown.at(-1) === 0, grown.join());
+  });
+
+  test("a wrong message is a failure, not a figure", async () => {
+    await assert.rejects(streamRuns(job, writing(1, [])), /damaged or out of order/);
+  });
+});
+
+describe("placement", () => {
+  test("classes, and what is alike", () => {
+    assert.deepEqual([null, 25, 50, 220].map(classOf), ["same core", "same physical core", "near", "far"]);
+    assert.ok(alike(NEAR) && alike({ before: null, after: null }));
+    for (const changed of [{ before: 50, after: 220 }, { before: 50, after: 75 }, { before: 30, after: 36 }, { before: null, after: 50 }]) {
+      assert.ok(!alike(changed), JSON.stringify(changed));
+    }
+  });
+});
+
+describe("rounds", () => {
+  const task = (name: string, log: string[], placements: Placement[]): Task<number> => ({
+    name,
+    run: async (forth) => {
+      log.push(`${name}${forth ? ">" : "<"}`);
+      return { value: log.length, placement: placements.shift() ?? NEAR };
+    },
+  });
+
+  test("reverse the order each time", async () => {
+    const log: string[] = [];
+    await runRounds([task("a", log, []), task("b", log, [])], { ...quietly, rounds: 3 });
+    assert.deepEqual(log, ["a>", "b>", "b<", "a<", "a>", "b>"]);
+  });
+
+  test("set aside and repeat what was measured while the placement changed", async () => {
+    const moved: Placement = { before: 50, after: 220 };
+    const [outcome] = await runRounds([task("a", [], [moved, NEAR, moved, moved, moved])], { ...quietly, rounds: 2 });
+    assert.deepEqual([outcome?.samples.length, outcome?.setAside.length], [1, 4]);
+    const far: Placement = { before: 220, after: 222 };
+    const [wanted] = await runRounds([task("a", [], [far, far])], { ...quietly, rounds: 1, placement: "near" });
+    assert.deepEqual([wanted?.samples.length, wanted?.setAside.length], [1, 2]);
+  });
+
+  test("a task that fails is not tried again, and a stop keeps what is there", async () => {
+    let tries = 0;
+    const failing: Task<number> = {
+      name: "failing",
+      run: () => {
+        tries++;
+        return Promise.reject(new Error("no core"));
+      },
+    };
+    const [outcome] = await runRounds([failing], { ...quietly, rounds: 5 });
+    assert.deepEqual([outcome?.error, tries], ["no core", 1]);
+    const log: string[] = [];
+    const [stopped] = await runRounds([task("a", log, [])], { ...quietly, rounds: 5, stopped: () => log.length >= 2 });
+    assert.equal(stopped?.samples.length, 2);
+  });
+});
+
+describe("cells", () => {
+  test("every combination once; kernel transports have no trust", () => {
+    const plans = planCells("thr", {
+      transport: ["mempipe", "unix"],
+      size: [64, 4096],
+      driver: ["native", "bun-deno"],
+      trust: "both",
+      cores: [0, 1],
+    });
+    assert.equal(plans.length, 2 * 2 * 3);
+    assert.deepEqual(new Set(plans.filter(({ transport }) => transport === "unix").map(({ trust }) => trust)), new Set(["n/a"]));
+    assert.ok(plans.every(({ batch }) => batch === 16));
+    assert.deepEqual(planCells("lat", { cores: "same" }).map(({ cores, batch }) => [...cores, batch]), Array(4).fill([0, 0, 1]));
+    assert.deepEqual([64, 4096, 65_536, 64 << 20].map(ringFor), [65_536, 65_536, 1 << 20, 64 << 20]);
+  });
+
+  test("options that cannot be are usage errors", () => {
+    const wrong: readonly BenchOptions[] = [{ size: [15] }, { size: [20] }, { cores: [0, 4095] }, { html: "report.html" }];
+    for (const options of wrong) assert.throws(() => planCells("lat", options), { name: "UsageError" }, JSON.stringify(options));
+  });
+
+  test("figures are medians over the runs that count", () => {
+    const [plan] = planCells("lat", { cores: [0, 1], transport: ["mempipe-spin"] });
+    const sample = (main: number): Sample<{ main: number; p99_ns: number; p999_ns: number }> => ({
+      value: { main, p99_ns: main * 2, p999_ns: main * 3 },
+      placement: NEAR,
+    });
+    const cell = cellOf(plan!, { task: "", samples: [sample(60), sample(50), sample(70)], setAside: [sample(500)] });
+    assert.deepEqual([cell?.p50_ns, cell?.p99_ns, cell?.p999_ns, cell?.runs, cell?.set_aside], [60, 120, 180, [60, 50, 70], 1]);
+    assert.deepEqual([cell?.placement_before_ns, cell?.placement_after_ns, cell?.waiting, cell?.verified], [50, 52, "spin", true]);
+    assert.match(cellTable([cell!]), /mempipe-spin +trusted +native +64 +0,1 +60\.0 ns +120 ns +180 ns +1\.18x/);
+    assert.equal(cellOf(plan!, { task: "", samples: [], setAside: [] }), undefined);
+  });
+});
+
+describe("figures", () => {
+  const row: Row = {
+    title: "rate over a peer",
+    cell: "64 B",
+    sense: "≥",
+    must: 5,
+    reach: 10,
+    unit: "×",
+    run: () => Promise.reject(new Error("not run here")),
+  };
+
+  test("verdicts go by the median, in either sense", () => {
+    assert.deepEqual([[4, 4.9, 6], [5, 5, 5], [9, 12, 10], []].map((values) => verdictOf(row, values)), [
+      "missed",
+      "must",
+      "reached",
+      "not measured",
+    ]);
+    const low: Row = { ...row, sense: "≤", must: 2, reach: 1 };
+    assert.deepEqual([[0.9], [1.5], [2.1]].map((values) => verdictOf(low, values)), ["reached", "must", "missed"]);
+  });
+
+  test("the table says what was measured, what was set aside, and what was not measured", () => {
+    const measured = (value: number): Sample<Measured> => ({ value: { value, parts: { fable_per_s: value * 1e6 } }, placement: NEAR });
+    const environment = {
+      date: "2026-01-02T03:04:05Z",
+      load_before: 0,
+      virtualization: "none seen",
+      mitigations: {},
+      caches: [],
+    } as unknown as Parameters<
+      typeof markdown
+    >[0]["environment"];
+    const results = [
+      resultOf(row, { task: "", samples: [measured(12), measured(11), measured(15)], setAside: [measured(1)] }),
+      resultOf({ ...row, title: "another" }, { task: "", samples: [], setAside: [], error: "the peer is missing\nin detail" }),
+    ];
+    const text = markdown({ environment, rounds: 3, rows: results });
+    assert.match(text, /\| rate over a peer \| 64 B \| ≥ 5× \| ≥ 10× \| 12\.0× \(11\.0–15\.0; 3\) \| 51 ns \| 1 \| reached \|/);
+    assert.match(text, /\| another \| 64 B \| ≥ 5× \| ≥ 10× \| the peer is missing \| – \| 0 \| not measured \|/);
+    assert.match(text, /- rate over a peer, 64 B: fable 12\.0 M\/s/);
+  });
+});
+
+describe("small cells", { skip: availableParallelism() < 2 }, () => {
+  test("native: every transport, verified", async () => {
+    for (const transport of ["mempipe-spin", "mempipe", "mempipe-futex", "unix", "raw-unix"]) {
+      for (const trust of transport.includes("unix") ? ["trusted"] : ["trusted", "untrusted"]) {
+        const options = { transport, trust, size: 200, runs: 1, placement: "no" };
+        const latency = await nativeLatency({ ...options, "round-trips": 50 });
+        assert.equal(latency.runs.length, 1);
+        assert.ok(latency.p50_ns > 0 && latency.p50_ns <= latency.p999_ns);
+        const rate = await nativeRate({ ...options, messages: 5000, batch: 3 });
+        assert.ok(rate.msgs_per_s > 0 && rate.messages === 5000);
+      }
+    }
+  });
+
+  test("between runtimes: streams and round trips, over FABLE and over a socket", async () => {
+    const few = { messages: 300, runs: 1, roundTrips: 20, restMs: 1 } as const;
+    for (const medium of ["fable", "socket"] as const) {
+      for (const workload of ["friendly", "cursor", "zero-copy", "loop"] as const) {
+        const sizeBytes = workload === "zero-copy" ? 8192 : 64;
+        const result = await runPair({ runtimes: ["bun", "deno"], workload, medium, sizeBytes, ...few });
+        assert.ok(
+          "rates" in result ? result.rates.length === 1 && result.rates[0]! > 0 : result.round_trips === 20,
+          JSON.stringify(result),
+        );
+      }
+    }
+  });
+});
