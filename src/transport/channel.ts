@@ -46,40 +46,11 @@ import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { DoorbellWatch } from "../runtime/runtime.ts";
 import { type Figures, figuresOf, STATS_FIELDS } from "./figures.ts";
+import type { ChannelSettings, MadeDescriptors, PeerDescriptors } from "./halves.ts";
 import { type ReadPort, RecordReader } from "./record-reader.ts";
 import { RecordWriter, type WritePort } from "./records.ts";
-import type { Transport, Trust } from "./transport.ts";
+import type { Transport } from "./transport.ts";
 import { type Waitable, type Waiter, waiterOf } from "./waiter.ts";
-
-export interface ChannelSettings {
-  readonly role: "initiator" | "acceptor";
-  readonly transport: Transport;
-  readonly trust: Trust;
-  /** Size of the ring this end writes: a power of two. */
-  readonly ringBytes: number;
-  readonly maxMessageBytes: number;
-}
-
-/** Descriptors made for the peer. They stay the maker's, who passes them on and then closes them. */
-export interface MadeDescriptors {
-  readonly controlFd: number;
-  readonly ringFd: number | undefined;
-  /** Initiator only. */
-  readonly doorbellFd: number | undefined;
-  /** Initiator of a kernel transport only. */
-  readonly dataFd: number | undefined;
-}
-
-/** The peer's half, consumed by {@link Channel.attach} in every outcome. */
-export interface PeerDescriptors {
-  /** Effective: never laxer than in {@link ChannelSettings}. */
-  readonly trust: Trust;
-  readonly controlFd: number;
-  readonly ringFd: number | undefined;
-  readonly doorbellFd: number | undefined;
-  readonly dataFd: number | undefined;
-  readonly pidFd: number | undefined;
-}
 
 /** What {@link Channel.peerState} answers. */
 export type PeerState = "open" | "write-closed" | "closed" | "faulted" | "dead";

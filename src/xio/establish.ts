@@ -1,6 +1,7 @@
 /** From descriptors to handles: what `connect`, `accept`, `channelPair` and direct channels have in common. */
 import type { Native } from "../native/native.ts";
-import { Channel, type PeerDescriptors } from "../transport/channel.ts";
+import { Channel } from "../transport/channel.ts";
+import type { PeerDescriptors } from "../transport/halves.ts";
 import type { Transport, Trust } from "../transport/transport.ts";
 import { Connection, type Peer } from "./connection.ts";
 import { Handle } from "./handle.ts";

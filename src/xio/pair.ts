@@ -2,7 +2,8 @@
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
-import type { Channel, MadeDescriptors } from "../transport/channel.ts";
+import type { Channel } from "../transport/channel.ts";
+import type { MadeDescriptors } from "../transport/halves.ts";
 import { transportByName } from "../transport/registry.ts";
 import type { TransportName } from "../transport/transport.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
