@@ -197,6 +197,7 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
   async "let-go"(order) {
     if (order.count !== 1) { for (const handle of handles) handle.unref(); }
     say("let-go");
+    lines.off("close", leave);
     lines.close();
     process.stdin.destroy();
   },
@@ -272,4 +273,9 @@ lines.on("line", (line) => {
     say("error", { message: error instanceof Error ? error.stack : String(error), code: codeOf(error) })
   );
 });
+/** Whoever gave the orders is gone. */
+function leave(): void {
+  process.exit(0);
+}
+lines.on("close", leave);
 say("ready");
