@@ -127,10 +127,13 @@ export class RecordWriter {
     const length = Math.min(recordLength(this.at, size), this.length);
     this.length = length;
     const pad = this.pad;
-    if (pad !== 0) this.put(this.head, RECORD_PAD, 0, pad);
+    const begins = this.#batchBytes === 0;
+    if (pad !== 0) this.#add(this.head, RECORD_PAD, 0, pad);
     this.advance();
-    this.put(this.at, kind, size, length);
+    this.#add(this.at, kind, size, length);
     if (this.#batchBytes >= this.flushBytes) this.flush();
+    // After the flush: whoever waits for the message need not wait for the bookkeeping as well.
+    if (begins) this.#port.dirty();
   }
 
   /** Reserves the record placed last: later ones are placed after it. Its header, and that of the padding before it, are {@link put} later. */
@@ -151,11 +154,15 @@ export class RecordWriter {
 
   /** Appends one finished record to the batch; strictly in ring order. */
   put(at: number, kind: number, size: number, length: number): void {
+    if (this.#batchBytes === 0) this.#port.dirty();
+    this.#add(at, kind, size, length);
+  }
+
+  #add(at: number, kind: number, size: number, length: number): void {
     const word1 = kind << 24 | length >>> 3;
     if (this.#batchBytes === 0) {
       this.#first0 = size;
       this.#first1 = word1;
-      this.#port.dirty();
     } else {
       this.#words[at >> 2] = size;
       this.#words[(at >> 2) + 1] = word1;

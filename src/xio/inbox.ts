@@ -165,7 +165,7 @@ export class Inbox {
 
   /** Something may have arrived, or the channel may be over. */
   ready(): void {
-    while (this.#waiting.length !== 0 && this.advance()) this.#waiting.shift()!.resolve(this.#copy());
+    while (this.#waiting.length !== 0 && this.advance()) this.#firstWaiting().resolve(this.#copy());
     if (this.ended) this.#endWaiting();
     if (this.#watchers.size !== 0) { for (const listener of [...this.#watchers]) listener(); }
     if ((this.#waiting.length !== 0 || this.#watchers.size !== 0) && !this.ended) this.#channel.want(READABLE);
@@ -190,6 +190,13 @@ export class Inbox {
   }
 
   // ---- inside ----
+
+  /** There is one; it waits no longer. */
+  #firstWaiting(): Waiting {
+    const waiting = this.#waiting;
+    // shift() takes V8 30 ns, and there is hardly ever more than one
+    return (waiting.length === 1 ? waiting.pop() : waiting.shift())!;
+  }
 
   #copy(): Uint8Array<ArrayBuffer> {
     const { reader } = this;
