@@ -7,6 +7,32 @@ export function nowNs(native: Native): number {
   return Number(native.library.now_ns());
 }
 
+/** Until the compilers have done their best, which takes them time rather than turns: both cores are busy with what they compile. */
+export const WARM_UP_NS = 1e9;
+/** Round trips between sleeps: what they measure is not the compilers' work. */
+const WARM_UP_SLEEPS = 20;
+const ROUNDS_PER_LOOK = 64;
+
+/** Tells which round trips do not count yet. */
+export class WarmUp {
+  readonly #asleep: boolean;
+  readonly #now: () => number;
+  readonly #until: number;
+  #over = false;
+
+  constructor(asleep: boolean, now: () => number) {
+    this.#asleep = asleep;
+    this.#now = now;
+    this.#until = now() + WARM_UP_NS;
+  }
+
+  /** Whether the round trip that begins now counts. */
+  overAt(round: number): boolean {
+    if (!this.#over) this.#over = this.#asleep ? round >= WARM_UP_SLEEPS : round % ROUNDS_PER_LOOK === 0 && this.#now() >= this.#until;
+    return this.#over;
+  }
+}
+
 /** Collects round trips in blocks (a look at the clock costs as much as a message does) and tells when it is enough. */
 export class RoundTrips {
   readonly #samples: Float64Array;

@@ -2,12 +2,11 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Reader, Writer } from "../../src/xio/cursor.ts";
 import type { Handle } from "../../src/xio/handle.ts";
-import { RoundTrips } from "./clock.ts";
+import { RoundTrips, WARM_UP_NS, WarmUp } from "./clock.ts";
 import { type Job, LAST, type LatencyResult, WORD_BYTES } from "./job.ts";
 
 /** Round trips of a spin per look at the clock. */
 const SPIN_BLOCK = 16;
-const WARM_UP_NS = 1e9;
 
 export function pingFable(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
   return job.workload === "spin" ? pingSpinning(handle, job, now) : pingAwaiting(handle, job, now);
@@ -21,7 +20,6 @@ export function pongFable(handle: Handle, job: Job): Promise<void> {
 
 async function pingSpinning(handle: Handle, job: Job, now: () => number): Promise<LatencyResult> {
   const end = new SpinningEnd(handle, job);
-  // until the compilers have done their best, which takes them time rather than turns
   let round = 0;
   for (const until = now() + WARM_UP_NS; now() < until;) for (let turn = 0; turn < 1000; turn++) end.roundTrip(++round);
   const trips = new RoundTrips(job.roundTrips, SPIN_BLOCK, now);
@@ -97,15 +95,16 @@ async function pingAwaiting(handle: Handle, job: Job, now: () => number): Promis
   const message = new Uint8Array(words.buffer);
   const asleep = job.workload === "asleep";
   const trips = new RoundTrips(job.roundTrips, 1, now);
-  const unmeasured = asleep ? 20 : Math.min(job.roundTrips, 5_000);
+  const warmUp = new WarmUp(asleep, now);
   for (let round = 0;; round++) {
     if (asleep) await sleep(job.restMs);
-    if (asleep || round <= unmeasured) trips.restart();
+    const warm = warmUp.overAt(round);
+    if (asleep || !warm) trips.restart();
     words.fill(round);
     await handle.send(message);
     const answer = await handle.receive();
     if (answer === undefined) throw new Error("the other end went away");
-    const done = round >= unmeasured && trips.done();
+    const done = warm && trips.done();
     assertEqual(answer, message);
     if (done) break;
   }

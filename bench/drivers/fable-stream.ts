@@ -91,27 +91,38 @@ const stampAll: Stamp = (words, at, count, sequence) => {
 const checkFirst: Check = (words, at, _count, sequence) => words[at] === sequence;
 
 const stampLines: Stamp = (words, at, count, sequence) => {
-  for (let i = at; i < at + count; i += WORDS_PER_LINE) words[i] = sequence;
+  const end = at + count;
+  const step = WORDS_PER_LINE;
+  for (let i = at; i < end; i += step) words[i] = sequence;
 };
 
 const checkLines: Check = (words, at, count, sequence) => {
-  let right = true;
-  for (let i = at; i < at + count; i += WORDS_PER_LINE) right &&= words[i] === sequence;
-  return right;
+  const end = at + count;
+  const step = WORDS_PER_LINE;
+  let wrong = 0;
+  for (let i = at; i < end; i += step) if (words[i] !== sequence) wrong++;
+  return wrong === 0;
 };
 
 async function layOut(writer: Writer, words: Float64Array, job: Job, stamp: Stamp, messages: number, first: number): Promise<void> {
+  const end = first + messages;
+  let sequence = first;
+  for (;;) {
+    sequence = layOutSome(writer, words, job, stamp, sequence, end);
+    if (sequence === end) return;
+    await writer.wait();
+  }
+}
+
+/** As many as there is room for; the sequence of the next one. A function of its own, because V8 compiles loops in async ones badly. */
+function layOutSome(writer: Writer, words: Float64Array, job: Job, stamp: Stamp, first: number, end: number): number {
   const { sizeBytes, batch } = job;
   const count = sizeBytes / WORD_BYTES;
   let inBatch = 0;
-  for (let sequence = first; sequence < first + messages; sequence++) {
-    let at = writer.reserve(sizeBytes);
-    while (at < 0) {
-      writer.flush();
-      inBatch = 0;
-      await writer.wait();
-      at = writer.reserve(sizeBytes);
-    }
+  let sequence = first;
+  for (; sequence < end; sequence++) {
+    const at = writer.reserve(sizeBytes);
+    if (at < 0) break;
     stamp(words, at / WORD_BYTES, count, sequence);
     writer.commit(sizeBytes);
     if (++inBatch === batch) {
@@ -120,25 +131,37 @@ async function layOut(writer: Writer, words: Float64Array, job: Job, stamp: Stam
     }
   }
   writer.flush();
+  return sequence;
 }
 
 async function walk(reader: Reader, job: Job, check: Check, messages: number): Promise<number> {
-  const count = job.sizeBytes / WORD_BYTES;
+  const tally: Tally = { sequence: 0, wrong: 0 };
+  for (;;) {
+    walkSome(reader, job, check, messages, tally);
+    if (tally.sequence === messages) return tally.wrong;
+    if (!await reader.wait()) throw new Error("the writer went away");
+  }
+}
+
+interface Tally {
+  sequence: number;
+  wrong: number;
+}
+
+/** As many as there are. */
+function walkSome(reader: Reader, job: Job, check: Check, messages: number, tally: Tally): void {
+  const { sizeBytes } = job;
+  const count = sizeBytes / WORD_BYTES;
   let memory = reader.bytes;
   let words = new Float64Array(memory.buffer);
-  let wrong = 0;
-  let sequence = 0;
-  while (sequence < messages) {
-    if (!reader.next()) {
-      if (!await reader.wait()) throw new Error("the writer went away");
-      continue;
-    }
+  let { sequence, wrong } = tally;
+  for (; sequence < messages && reader.next(); sequence++) {
     if (reader.bytes !== memory) {
       memory = reader.bytes;
       words = new Float64Array(memory.buffer);
     }
-    if (reader.length !== job.sizeBytes || !check(words, reader.offset / WORD_BYTES, count, sequence)) wrong++;
-    sequence++;
+    if (reader.length !== sizeBytes || !check(words, reader.offset / WORD_BYTES, count, sequence)) wrong++;
   }
-  return wrong;
+  tally.sequence = sequence;
+  tally.wrong = wrong;
 }

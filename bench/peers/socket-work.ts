@@ -3,7 +3,7 @@
  * The same words are written and looked at as over FABLE.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import { RoundTrips } from "../drivers/clock.ts";
+import { RoundTrips, WarmUp } from "../drivers/clock.ts";
 import { type Job, type JobResult, LAST, type LatencyResult, type StreamResult, WORD_BYTES, WORDS_PER_LINE } from "../drivers/job.ts";
 import { streamRuns } from "../drivers/stream.ts";
 import type { SocketEnd } from "./socket.ts";
@@ -65,15 +65,16 @@ async function ping(end: SocketEnd, job: Job, now: () => number): Promise<Latenc
   const messages = new Messages(end, job.sizeBytes);
   const asleep = job.workload === "asleep";
   const trips = new RoundTrips(job.roundTrips, 1, now);
-  const unmeasured = asleep ? 20 : Math.min(job.roundTrips, 5_000);
+  const warmUp = new WarmUp(asleep, now);
   for (let round = 0;; round++) {
     if (asleep) await sleep(job.restMs);
-    if (asleep || round <= unmeasured) trips.restart();
+    const warm = warmUp.overAt(round);
+    if (asleep || !warm) trips.restart();
     words.fill(round);
     const pending = end.write(message);
     if (pending !== undefined) await pending;
     const answer = await messages.next();
-    const done = round >= unmeasured && trips.done();
+    const done = warm && trips.done();
     for (let i = 0; i < message.length; i++) if (answer[i] !== message[i]) throw new Error("an answer arrived damaged or out of order");
     if (done) break;
   }
@@ -130,15 +131,22 @@ async function writeAll(end: SocketEnd, job: Job, messages: number, first: numbe
     if (pending[slot] !== undefined) await pending[slot];
     const words = slots[slot]!;
     const count = Math.min(job.batch, stop - sequence);
-    for (let k = 0; k < count; k++, sequence++) {
-      for (let i = k * perMessage; i < (k + 1) * perMessage; i += step) words[i] = sequence;
-    }
+    stampWords(words, count, perMessage, step, sequence);
+    sequence += count;
     const written = end.write(new Uint8Array(words.buffer, 0, count * job.sizeBytes));
     if (written !== undefined && job.pipeline === 1) await written;
     else pending[slot] = written;
     slot = (slot + 1) % job.pipeline;
   }
   await Promise.all(pending);
+}
+
+/** Functions of their own, this and the one that looks, because V8 compiles loops in async ones badly. */
+function stampWords(words: Float64Array, count: number, perMessage: number, step: number, first: number): void {
+  let sequence = first;
+  for (let k = 0; k < count; k++, sequence++) {
+    for (let i = k * perMessage; i < (k + 1) * perMessage; i += step) words[i] = sequence;
+  }
 }
 
 async function readStream(end: SocketEnd, job: Job, now: () => number): Promise<void> {
@@ -167,8 +175,7 @@ async function checkAll(messages: Messages, job: Job, count: number): Promise<nu
     inMessage = 0;
     sequence++;
   };
-  while (sequence < count) {
-    const chunk = await messages.more();
+  const lookAt = (chunk: Uint8Array): number => {
     let at = 0;
     if (have > 0) {
       at = Math.min(unit - have, chunk.length);
@@ -186,7 +193,8 @@ async function checkAll(messages: Messages, job: Job, count: number): Promise<nu
       split.set(chunk.subarray(at), 0);
       at = chunk.length;
     }
-    messages.consume(at);
-  }
+    return at;
+  };
+  while (sequence < count) messages.consume(lookAt(await messages.more()));
   return wrong;
 }
