@@ -2,7 +2,7 @@
  * Waiting, once per thread for all of its channels. Whoever wants something is looked at together with all others, by one native call:
  *
  *     glances, one per microtask, so that the program's own microtasks go on between them
- *        → the next turn of the event loop: a spin of up to 50 µs, if messages came lately and their sender runs on another CPU
+ *        → the next turn of the event loop: a spin of up to 100 µs, unless the sender runs on this CPU or the last spins found nothing
  *        → announced and asleep on the doorbells, at no cost, until one rings.
  *
  * Microtasks keep a warm round trip at a microsecond, but starve timers and sockets, so a run of them ends after a millisecond at most.
@@ -11,12 +11,14 @@ import { READABLE, WAIT_ENTRY_READY, WAIT_ENTRY_WANT, WAIT_ENTRY_WORDS, WRITABLE
 import type { Native } from "../native/native.ts";
 import type { Transport } from "./transport.ts";
 
-/** About what a wake-up across cores costs, so that waiting never costs more than twice the best choice. */
-const SPIN_NS = 50_000;
+/** About what waking an event loop across cores costs, so that waiting never costs more than twice the best choice. */
+const SPIN_NS = 100_000;
 /** About a microsecond and a half. */
 const GLANCES = 24;
 /** Microtasks in a row before timers and sockets have their turn. */
 const STREAK_MS = 1;
+/** Two to this power, about: the most sleeps without a spin. */
+const MOST_MISSES = 6;
 const FIRST_CAPACITY = 8;
 
 /** What the waiter needs of a channel, and keeps in it. */
@@ -70,6 +72,9 @@ export class Waiter {
   /** Glances without a turn of the event loop, and since when (0: too few to ask the clock). */
   #streak = 0;
   #streakStart = 0;
+  /** Spins in a row that found nothing, and sleeps until the next one. */
+  #spinMisses = 0;
+  #spinPause = 0;
   readonly #glance = (): void => this.#glanceNow();
   readonly #turn = (): void => this.#turnNow();
   readonly #flushNow = (): void => this.flush();
@@ -165,7 +170,9 @@ export class Waiter {
     if (count === 0) return this.#rest();
     const forLong = this.#glances >= GLANCES;
     const sleeps = forLong && !this.#anySleepless();
-    const ready = this.#native.library.poll(this.#entries, count, forLong && this.#allSpin() ? SPIN_NS : 0, sleeps ? 1 : 0);
+    const spins = forLong && this.#allSpin() && (!sleeps || this.#spinsAgain());
+    const ready = this.#native.library.poll(this.#entries, count, spins ? SPIN_NS : 0, sleeps ? 1 : 0);
+    if (spins && sleeps) this.#spun(ready > 0);
     if (ready > 0) {
       this.#dispatch(ready);
       if (this.#channels.length === 0) return this.#rest();
@@ -178,6 +185,18 @@ export class Waiter {
       this.#phase = "looking";
       queueMicrotask(this.#glance);
     }
+  }
+
+  /** Whether to spin before a sleep: ever less often where it keeps finding nothing. */
+  #spinsAgain(): boolean {
+    if (this.#spinPause === 0) return true;
+    this.#spinPause--;
+    return false;
+  }
+
+  #spun(found: boolean): void {
+    this.#spinMisses = found ? 0 : Math.min(this.#spinMisses + 1, MOST_MISSES);
+    this.#spinPause = found ? 0 : (1 << this.#spinMisses) - 2;
   }
 
   #sleep(): void {
