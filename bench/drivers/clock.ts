@@ -9,16 +9,17 @@ export function nowNs(native: Native): number {
 
 /** Until the compilers have done their best, which takes them time rather than turns: both cores are busy with what they compile. */
 export const WARM_UP_NS = 1e9;
-/** Round trips between sleeps: what they measure is not the compilers' work. */
+/** Round trips between sleeps that do not count either. */
 const WARM_UP_SLEEPS = 20;
 const ROUNDS_PER_LOOK = 64;
 
-/** Tells which round trips do not count yet. */
+/** Tells which round trips do not count yet: a second of busy ones and, before those between sleeps, some of these. */
 export class WarmUp {
   readonly #asleep: boolean;
   readonly #now: () => number;
   readonly #until: number;
-  #over = false;
+  #hot = false;
+  #sleeps = 0;
 
   constructor(asleep: boolean, now: () => number) {
     this.#asleep = asleep;
@@ -26,10 +27,15 @@ export class WarmUp {
     this.#until = now() + WARM_UP_NS;
   }
 
-  /** Whether the round trip that begins now counts. */
-  overAt(round: number): boolean {
-    if (!this.#over) this.#over = this.#asleep ? round >= WARM_UP_SLEEPS : round % ROUNDS_PER_LOOK === 0 && this.#now() >= this.#until;
-    return this.#over;
+  /** Whether the round trip that begins now is to begin asleep. */
+  sleepsAt(round: number): boolean {
+    if (!this.#hot) this.#hot = round % ROUNDS_PER_LOOK === 0 && this.#now() >= this.#until;
+    return this.#hot && this.#asleep;
+  }
+
+  /** Whether it counts. After {@link sleepsAt}. */
+  over(): boolean {
+    return this.#hot && (!this.#asleep || ++this.#sleeps > WARM_UP_SLEEPS);
   }
 }
 

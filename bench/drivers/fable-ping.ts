@@ -97,8 +97,8 @@ async function pingAwaiting(handle: Handle, job: Job, now: () => number): Promis
   const trips = new RoundTrips(job.roundTrips, 1, now);
   const warmUp = new WarmUp(asleep, now);
   for (let round = 0;; round++) {
-    if (asleep) await sleep(job.restMs);
-    const warm = warmUp.overAt(round);
+    if (warmUp.sleepsAt(round)) await sleep(job.restMs);
+    const warm = warmUp.over();
     if (asleep || !warm) trips.restart();
     words.fill(round);
     await handle.send(message);
