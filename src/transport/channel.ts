@@ -166,9 +166,17 @@ export class Channel implements WritePort, ReadPort, Waitable {
     check(library, attached, "attach the peer's half of a channel");
     const maxMessageBytes = words[PEER_PEER_MAX_MESSAGE_BYTES];
     this.#reader = new RecordReader(this.#arena(1), this, maxMessageBytes);
-    const doorbell = check(library, library.channel_doorbell(this.handle), "watch a channel's doorbell");
-    this.#watch = this.native.runtime.watchDoorbell(doorbell, (bytes) => this.#rung(bytes), () => this.#hangUp());
+    // A runtime takes long over a socket, and nobody sleeps before the next turn: whoever waits for the connection has it earlier.
+    this.native.runtime.nextTurn(() => this.#watchDoorbell());
     return { maxMessageBytes, peerRingBytes: words[PEER_PEER_RING_BYTES] };
+  }
+
+  #watchDoorbell(): void {
+    if (this.#closed) return;
+    const { library, runtime } = this.native;
+    const doorbell = check(library, library.channel_doorbell(this.handle), "watch a channel's doorbell");
+    this.#watch = runtime.watchDoorbell(doorbell, (bytes) => this.#rung(bytes), () => this.#hangUp());
+    if (this.#watchRef) this.#watch.setRef(true);
   }
 
   get reader(): RecordReader {
