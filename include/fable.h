@@ -16,7 +16,7 @@
 extern "C" {
 #endif
 
-#define FABLE_ABI_VERSION 1u
+#define FABLE_ABI_VERSION 2u
 
 /* ---- status codes. "again" says whether waiting and calling again can succeed. ---- */
 #define FABLE_OK 0
@@ -39,6 +39,7 @@ extern "C" {
 #define FABLE_TRUNCATED -17    /* a frame was larger than the buffer and is lost             again: no */
 #define FABLE_HUNG_UP -18      /* the socket's other side is gone                            again: no */
 #define FABLE_ABI_MISMATCH -19 /* the peer's layout version differs                          again: no */
+#define FABLE_MOVED -20        /* fable_refill: what follows lies in another read arena     again: yes, after taking that arena */
 
 /* ---- protocol faults, in block[FABLE_BLOCK_DETAIL] after FABLE_PEER_FAULT ---- */
 #define FABLE_FAULT_KIND 1      /* a record header of unknown kind */
@@ -53,6 +54,17 @@ extern "C" {
 #define FABLE_TRANSPORT_MEMPIPE_SPIN 2u
 #define FABLE_TRANSPORT_MEMPIPE_FUTEX 3u
 #define FABLE_TRANSPORT_UNIX 4u
+#define FABLE_TRANSPORT_TCP 5u           /* this and those below: only by fable_switch(), a channel never begins with them */
+#define FABLE_TRANSPORT_TCP_NODELAY 6u
+#define FABLE_TRANSPORT_PIPE 7u
+#define FABLE_TRANSPORT_VMSPLICE_COOP 8u /* trusted peers only */
+#define FABLE_TRANSPORT_SHMEM_PIPE 9u
+
+/* ---- why a direction moves: fable_switch_event.reason ---- */
+#define FABLE_REASON_PROGRAM 1u   /* an end's own program */
+#define FABLE_REASON_OPERATOR 2u
+#define FABLE_REASON_POLICY 3u
+#define FABLE_REASON_PATH_LOST 4u /* the path before broke while both ends live */
 
 #define FABLE_ROLE_INITIATOR 1u
 #define FABLE_ROLE_ACCEPTOR 2u
@@ -82,9 +94,16 @@ extern "C" {
 #define FABLE_BLOCK_PEER_STATE 3u   /* 0 open, 1 write-closed, 2 closed, 3 faulted, 4 dead */
 #define FABLE_BLOCK_ERRNO 4u        /* errno of the last FABLE_SYSTEM of this handle */
 #define FABLE_BLOCK_DETAIL 5u       /* FABLE_FAULT_* after FABLE_PEER_FAULT; size of the message after TOO_LARGE of fable_receive() */
-#define FABLE_BLOCK_EPOCH 6u        /* epoch word of this end */
-#define FABLE_BLOCK_SLEEPS 7u       /* how often this end announced a sleep by doorbell: the peer may ring once for each */
-#define FABLE_BLOCK_WRITE_OFFSET 8u /* after fable_send(): where in the write arena the next record goes */
+#define FABLE_BLOCK_WRITE_EPOCH 6u  /* how many transports the outgoing direction has had before this one */
+#define FABLE_BLOCK_SLEEPS 7u       /* how often the peer may have rung: once for each announced sleep and for each order */
+#define FABLE_BLOCK_WRITE_OFFSET 8u /* after fable_send() and fable_cross(): where in the write arena the next record goes */
+#define FABLE_BLOCK_READ_EPOCH 9u   /* the same for the incoming direction */
+#define FABLE_BLOCK_CROSSING 10u    /* 1: the next path is ready, fable_cross() takes it; 0: nothing to cross */
+#define FABLE_BLOCK_EVENTS 11u      /* how many events fable_event() has to tell */
+#define FABLE_BLOCK_WRITE_TRANSPORT 12u
+#define FABLE_BLOCK_READ_TRANSPORT 13u
+
+#define FABLE_WINDOWS 1u /* fable_channel_options.flags: this end lays out records itself, so only fable_cross() moves it */
 
 /* ---- library ---- */
 uint32_t fable_abi_version(void);
@@ -106,7 +125,9 @@ typedef struct fable_channel_options {
     int32_t ring_fd;            /* out: sealed ring region, or -1 */
     int32_t peer_doorbell_fd;   /* out: initiator only, else -1 */
     int32_t peer_data_fd;       /* out: initiator of a kernel transport only, else -1 */
-    uint32_t reserved[5];
+    int32_t peer_link_fd;       /* out: initiator only, else -1; the ends settle reconfigurations over it */
+    uint32_t flags;             /* in: FABLE_WINDOWS or 0 */
+    uint32_t reserved[3];
 } fable_channel_options;
 
 typedef struct fable_peer {
@@ -120,7 +141,8 @@ typedef struct fable_peer {
     int32_t pid_fd;             /* in, consumed; -1 if the peer's life is not watched */
     uint32_t peer_max_message_bytes; /* out: what both ends agreed to */
     uint32_t peer_ring_bytes;   /* out */
-    uint32_t reserved[2];
+    int32_t link_fd;            /* in, consumed; acceptor only, else -1 */
+    uint32_t reserved[1];
 } fable_peer;
 
 int32_t fable_channel_new(fable_channel_options *options);  /* owner from here on: the calling thread */
@@ -144,11 +166,43 @@ int32_t fable_channel_close(uint32_t handle);               /* owner. tells the 
 typedef struct fable_stats {
     uint64_t messages_sent, bytes_sent, messages_delivered, bytes_delivered;
     uint64_t rings, sleeps, blocked_ns, waited_ns;
+    uint64_t write_epoch, write_transport, switches, switch_reason; /* of the direction that this end writes: now, and why it last moved */
 } fable_stats;
 int32_t fable_channel_stats(uint32_t handle, fable_stats *out);
 int32_t fable_control_map(int32_t control_fd);                       /* -> id of a read-only mapping, for observers such as the broker; the descriptor stays the caller's */
 int32_t fable_control_stats(uint32_t id, fable_stats *out);          /* the same figures from such a mapping */
 int32_t fable_control_unmap(uint32_t id);
+
+/* ---- reconfiguration: each direction moves by itself, ordered by its writer (docs/reference/reconfiguration.md) ---- */
+/* owner. Orders the outgoing direction to go on through `transport`, with `ring_bytes` of memory (0: as much as now). OK: under way, or
+ * behind the one under way, of which only the newest waits. EMPTY: it is there already. UNSUPPORTED: not on this machine, or not to an
+ * untrusted peer. Messages before and after are delivered once, in order, whatever happens; a refusal leaves everything as it is. */
+int32_t fable_switch(uint32_t handle, uint32_t transport, uint32_t ring_bytes, uint32_t reason);
+int32_t fable_ask(uint32_t handle, uint32_t transport, uint32_t ring_bytes, uint32_t reason); /* owner. asks the peer to do the same with the direction it writes; fable_event() tells if it does */
+int32_t fable_attend(uint32_t handle);                      /* owner. takes what the peer said about reconfigurations (after a ring; reading, waiting and fable_space() do so too). OK, and what it led to is in the block */
+/* owner. The marker goes behind everything published, what comes next goes through the next path: OK (the write arena is another one,
+ * empty but for block[WRITE_OFFSET] bytes), EMPTY when there is nothing to cross. Nothing may be laid out and unpublished, no message sent in part by
+ * fable_send(). The old write arena stays mapped until fable_retire(). */
+int32_t fable_cross(uint32_t handle);
+/* owner. Nothing of the old arena of that epoch (which 0 = write, 1 = read) is looked at any more. For read arenas: messages and bytes given back that
+ * fable_consume() was not told, because they were lent when the direction moved. */
+int32_t fable_retire(uint32_t handle, uint32_t which, uint32_t epoch, uint32_t messages, uint32_t payload_bytes);
+typedef struct fable_switch_event {
+    uint32_t direction;   /* 1 outgoing, 2 incoming */
+    uint32_t what;        /* FABLE_SWITCH_* */
+    uint32_t from, to;    /* FABLE_TRANSPORT_* */
+    uint32_t epoch;       /* of the direction, after it */
+    uint32_t reason;      /* FABLE_REASON_* */
+    uint32_t status;      /* of a refusal: minus the FABLE_* code */
+    uint32_t old_bytes;   /* bytes still in the old path then */
+    uint64_t at_ns;       /* fable_now_ns() */
+} fable_switch_event;
+#define FABLE_SWITCH_PENDING 1u  /* offered to the peer; outgoing only */
+#define FABLE_SWITCH_READY 2u    /* accepted: fable_cross() may be called; outgoing only */
+#define FABLE_SWITCH_MOVED 3u    /* the marker is behind us: messages take the new path */
+#define FABLE_SWITCH_DRAINED 4u  /* the peer has everything of the old path; outgoing only */
+#define FABLE_SWITCH_REFUSED 5u  /* it stays as it is */
+int32_t fable_event(uint32_t handle, fable_switch_event *out); /* owner. the oldest event not yet told: OK, or EMPTY. Only the last 16 are kept */
 
 /* copying forms for programs without a fast path of their own; fragments are handled inside */
 /* owner. OK ENOSPACE TOO_LARGE … never blocks. After ENOSPACE offer the same message again: a large one may be under way in part */

@@ -14,6 +14,7 @@ pub const panic = if (builtin.is_test) std.debug.FullPanic(std.debug.defaultPani
 pub const layout = struct {
     pub const record = @import("layout/record.zig");
     pub const control = @import("layout/control.zig");
+    pub const link = @import("layout/link.zig");
 };
 
 pub const core = struct {
@@ -24,6 +25,7 @@ pub const core = struct {
     pub const pace = @import("core/pace.zig");
     pub const channel = @import("core/channel.zig");
     pub const stream = @import("core/stream.zig");
+    pub const epochs = @import("core/epochs.zig");
     pub const wait = @import("core/wait.zig");
     pub const transports = @import("core/transports.zig");
     pub const handles = @import("core/handles.zig");
@@ -34,6 +36,7 @@ pub const core = struct {
 pub const sys = struct {
     pub const memory = @import("sys/memory.zig");
     pub const socket = @import("sys/socket.zig");
+    pub const pipe = @import("sys/pipe.zig");
     pub const futex = @import("sys/futex.zig");
     pub const membarrier = @import("sys/membarrier.zig");
     pub const clock = @import("sys/clock.zig");
@@ -48,6 +51,7 @@ pub const abi = struct {
     pub const ChannelOptions = @import("abi/channel.zig").ChannelOptions;
     pub const Peer = @import("abi/channel.zig").Peer;
     pub const Stats = @import("abi/channel.zig").Stats;
+    pub const SwitchEvent = core.epochs.Event;
     pub const WaitEntry = core.wait.Entry;
     pub const call = @import("abi/call.zig");
 };
@@ -55,6 +59,7 @@ pub const abi = struct {
 pub const exported = .{
     @import("abi/call.zig"),
     @import("abi/channel.zig"),
+    @import("abi/epochs.zig"),
     @import("abi/wait.zig"),
     @import("abi/host.zig"),
     @import("abi/host_files.zig"),
@@ -77,6 +82,7 @@ test {
     _ = @import("abi/channel_test.zig");
     _ = @import("abi/endings_test.zig");
     _ = @import("abi/hostile_test.zig");
+    _ = @import("abi/epochs_test.zig");
     _ = @import("abi/wait_test.zig");
     _ = @import("abi/host_test.zig");
     _ = @import("abi/host_reactor_test.zig");

@@ -23,7 +23,9 @@ pub const ChannelOptions = extern struct {
     ring_fd: i32,
     peer_doorbell_fd: i32,
     peer_data_fd: i32,
-    reserved: [5]u32,
+    peer_link_fd: i32,
+    flags: u32,
+    reserved: [3]u32,
 };
 
 pub const Peer = extern struct {
@@ -37,7 +39,8 @@ pub const Peer = extern struct {
     pid_fd: i32,
     peer_max_message_bytes: u32,
     peer_ring_bytes: u32,
-    reserved: [2]u32,
+    link_fd: i32,
+    reserved: [1]u32,
 };
 
 pub const Stats = extern struct {
@@ -49,7 +52,13 @@ pub const Stats = extern struct {
     sleeps: u64,
     blocked_ns: u64,
     waited_ns: u64,
+    write_epoch: u64,
+    write_transport: u64,
+    switches: u64,
+    switch_reason: u64,
 };
+
+const windows: u32 = 1;
 
 fn enumOf(comptime E: type, value: u32) ?E {
     return std.enums.fromInt(E, value);
@@ -69,7 +78,9 @@ pub export fn fable_channel_new(pointer: ?*ChannelOptions) callconv(.c) i32 {
         .ring_bytes = options.ring_bytes,
         .max_message = options.max_message_bytes,
         .no_membarrier = undefined,
+        .windows = options.flags & windows != 0,
     };
+    if (options.flags & ~windows != 0 or !wanted.kind.first()) return status.BAD_ARGUMENT;
     if (!record.validRingBytes(wanted.ring_bytes)) return status.BAD_ARGUMENT;
     if (wanted.max_message == 0 or wanted.max_message > record.max_message_bytes) return status.BAD_ARGUMENT;
     const started = call.start();
@@ -91,6 +102,7 @@ pub export fn fable_channel_new(pointer: ?*ChannelOptions) callconv(.c) i32 {
     options.ring_fd = offer.ring;
     options.peer_doorbell_fd = offer.doorbell;
     options.peer_data_fd = offer.data;
+    options.peer_link_fd = offer.link;
     return status.OK;
 }
 
@@ -103,10 +115,11 @@ pub export fn fable_channel_attach(pointer: ?*Peer) callconv(.c) i32 {
         .ring = given.ring_fd,
         .doorbell = given.doorbell_fd,
         .data = given.data_fd,
+        .link = given.link_fd,
         .pid = given.pid_fd,
     };
     // consumed in every outcome; what the channel keeps it sets to -1
-    defer inline for (.{ "control", "ring", "doorbell", "data", "pid" }) |name| system.close(@field(peer, name));
+    defer inline for (.{ "control", "ring", "doorbell", "data", "link", "pid" }) |name| system.close(@field(peer, name));
     peer.trust = enumOf(core.Trust, given.trust) orelse return status.BAD_ARGUMENT;
     var refused: i32 = 0;
     const channel = call.enter(given.handle, &refused) orelse return refused;
@@ -122,7 +135,7 @@ pub export fn fable_channel_arena(handle: u32, which: u32, size_out: ?*u32) call
     var refused: i32 = 0;
     const channel = call.enter(handle, &refused) orelse return null;
     const arena = switch (which) {
-        0 => channel.write_arena,
+        0 => channel.out.arena,
         1 => channel.readArena() orelse return null,
         else => return null,
     };

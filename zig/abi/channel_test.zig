@@ -51,7 +51,8 @@ pub fn attach(mine: abi.ChannelOptions, theirs: abi.ChannelOptions, trust: u32, 
         .pid_fd = pid_fd,
         .peer_max_message_bytes = 0,
         .peer_ring_bytes = 0,
-        .reserved = .{ 0, 0 },
+        .link_fd = theirs.peer_link_fd,
+        .reserved = .{0},
     };
     return abi.fable_channel_attach(&peer);
 }

@@ -137,6 +137,22 @@ test "the constants are those of the header" {
                 seen += 1;
             }
         }
+        inline for (@typeInfo(core.Kind).@"enum".fields) |field| {
+            var name: [64]u8 = undefined;
+            const full = try std.fmt.bufPrint(&name, "TRANSPORT_{s}", .{field.name});
+            if (std.ascii.eqlIgnoreCase(full, constant.name)) {
+                try std.testing.expectEqual(value, field.value);
+                seen += 1;
+            }
+        }
+        inline for (@typeInfo(@import("../core/epochs.zig").What).@"enum".fields) |field| {
+            var name: [64]u8 = undefined;
+            const full = try std.fmt.bufPrint(&name, "SWITCH_{s}", .{field.name});
+            if (std.ascii.eqlIgnoreCase(full, constant.name)) {
+                try std.testing.expectEqual(value, field.value);
+                seen += 1;
+            }
+        }
         inline for (@typeInfo(@import("../layout/record.zig").Kind).@"enum".fields) |field| {
             var name: [64]u8 = undefined;
             const full = try std.fmt.bufPrint(&name, "RECORD_{s}", .{field.name});
@@ -154,7 +170,7 @@ test "the constants are those of the header" {
             }
         }
     }
-    try std.testing.expectEqual(@as(usize, 20 + 9 + 7 + 6), seen);
+    try std.testing.expectEqual(@as(usize, 21 + 14 + 9 + 5 + 7 + 6), seen);
 }
 
 test "the structs have the sizes of the header" {

@@ -23,6 +23,7 @@ pub const TABLE_FULL: i32 = -16;
 pub const TRUNCATED: i32 = -17;
 pub const HUNG_UP: i32 = -18;
 pub const ABI_MISMATCH: i32 = -19;
+pub const MOVED: i32 = -20;
 
 /// errno of the last SYSTEM each thread was answered. No thread-local storage (that would need the host's libc): a small table keyed by
 /// the thread's own pointer. A thread that finds the table full of others takes over the first place of its search.

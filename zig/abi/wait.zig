@@ -17,13 +17,13 @@ const few = 64;
 
 const Scratch = struct {
     items: [few]Waiter.Item = undefined,
-    fds: [few * 3 + 1]system.PollFd = undefined,
+    fds: [few * Waiter.fds_per_item + 1]system.PollFd = undefined,
     borrowed: ?*anyopaque = null,
     borrowed_bytes: usize = 0,
 
     fn waiter(s: *Scratch, count: usize) ?Waiter {
         if (count <= few) return .{ .items = s.items[0..count], .fds = &s.fds };
-        const fds = count * 3 + 1;
+        const fds = count * Waiter.fds_per_item + 1;
         const bytes = count * @sizeOf(Waiter.Item) + fds * @sizeOf(system.PollFd);
         const address = memory.mapPrivate(bytes);
         if (address < 0) return null;

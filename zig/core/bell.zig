@@ -60,6 +60,15 @@ pub const Bell = struct {
         if (word & control.sleep_interest != 0) b.ring(word);
     }
 
+    /// After a frame on the link: whoever spins sees the count, whoever sleeps is woken, an event loop has a byte to read.
+    pub fn order(b: *Bell) void {
+        @atomicStore(u32, &b.own.orders, b.own.orders +% 1, .release);
+        fullFence();
+        const word = @atomicLoad(u32, &b.peer.sleep_word, .monotonic);
+        if (word & control.sleep_futex != 0) b.ring(word);
+        b.calls.ring(b.doorbell);
+    }
+
     noinline fn ring(b: *Bell, word: u32) void {
         if (word == b.own.rung_word) return; // ours alone to write
         @atomicStore(u32, &b.own.rung_word, word, .release);

@@ -9,6 +9,8 @@ const fault = @import("fault.zig");
 const bells = @import("bell.zig");
 const pace = @import("pace.zig");
 const transports = @import("transports.zig");
+const streams = @import("stream.zig");
+const epochs = @import("epochs.zig");
 const Writer = @import("record_writer.zig").Writer;
 const Joiner = @import("joiner.zig").Joiner;
 
@@ -17,9 +19,18 @@ pub const Kind = enum(u32) {
     mempipe_spin = 2,
     mempipe_futex = 3,
     unix = 4,
+    tcp = 5,
+    tcp_nodelay = 6,
+    pipe = 7,
+    vmsplice_coop = 8,
+    shmem_pipe = 9,
 
     pub fn sharedMemory(k: Kind) bool {
-        return k != .unix;
+        return @intFromEnum(k) <= @intFromEnum(Kind.mempipe_futex);
+    }
+    /// A channel can begin with it.
+    pub fn first(k: Kind) bool {
+        return @intFromEnum(k) <= @intFromEnum(Kind.unix);
     }
 };
 pub const Role = enum(u32) { initiator = 1, acceptor = 2 };
@@ -40,6 +51,7 @@ pub const Outcome = enum(i32) {
     bad_region = -14,
     unsupported = -15,
     abi_mismatch = -19,
+    moved = -20,
 };
 
 pub const block_words = 16;
@@ -50,9 +62,14 @@ pub const Block = struct {
     pub const peer_state = 3;
     pub const errno = 4;
     pub const detail = 5;
-    pub const epoch = 6;
+    pub const write_epoch = 6;
     pub const sleeps = 7;
     pub const write_offset = 8;
+    pub const read_epoch = 9;
+    pub const crossing = 10;
+    pub const events = 11;
+    pub const write_transport = 12;
+    pub const read_transport = 13;
 };
 /// block[peer_state] beside control.State.
 pub const peer_state_dead: u32 = 4;
@@ -65,39 +82,75 @@ pub const Options = struct {
     max_message: u32,
     /// This process could not register for membarrier.
     no_membarrier: bool,
+    /// The program lays out records itself: only cross() moves it.
+    windows: bool = false,
 };
 
 /// Descriptors for the peer; the caller passes them on and closes them.
-pub const Offer = struct { control: i32 = -1, ring: i32 = -1, doorbell: i32 = -1, data: i32 = -1 };
+pub const Offer = struct { control: i32 = -1, ring: i32 = -1, doorbell: i32 = -1, data: i32 = -1, link: i32 = -1 };
 
 /// Descriptors from the peer. `attach` sets to -1 what it keeps; the caller closes the rest.
-pub const Peer = struct { trust: Trust, control: i32, ring: i32, doorbell: i32, data: i32, pid: i32 };
+pub const Peer = struct { trust: Trust, control: i32, ring: i32, doorbell: i32, data: i32, link: i32, pid: i32 };
 
 pub fn Channel(comptime Sys: type) type {
     return struct {
         const Self = @This();
-        pub const Ring = transports.Ring;
-        pub const Stream = transports.Stream(Sys);
-        pub const Transport = union(enum) { ring: Ring, stream: Stream };
+        pub const StreamOut = streams.StreamOut(Sys);
+        pub const StreamIn = streams.StreamIn(Sys);
 
         comptime {
-            transports.check(&.{ Ring, Stream });
+            transports.check(&.{ transports.RingOut, StreamOut });
+            transports.check(&.{ transports.RingIn, StreamIn });
         }
 
-        transport: Transport,
+        /// One path of the outgoing direction.
+        pub const Out = struct {
+            transport: union(enum) { ring: transports.RingOut, stream: StreamOut },
+            kind: Kind,
+            arena: Mapping = .{},
+            epoch: u32 = 0,
+            /// `transport` is there.
+            live: bool = false,
+            /// It broke, and what it did not deliver went over the link.
+            rest_sent: bool = false,
+        };
+        /// One path of the incoming direction: what the program reads from, and the peer's ring if that is something else.
+        pub const In = struct {
+            transport: union(enum) { ring: transports.RingIn, stream: StreamIn },
+            kind: Kind,
+            arena: Mapping = .{},
+            ring: Mapping = .{},
+            epoch: u32 = 0,
+            live: bool = false,
+
+            pub fn readable(in: *const In) Mapping {
+                return if (in.arena.address != null) in.arena else in.ring;
+            }
+        };
+
+        /// The path in use is one of the two, the next or the one before is the other.
+        outs: [2]Out,
+        ins: [2]In,
+        out: *Out,
+        in: *In,
+        epochs: epochs.State(Self) = .{},
         bell: bells.Bell,
         options: Options,
+        /// Effective trust, known from attach on.
+        copies: bool = true,
+        /// The peer's rings must be sealed against its own new mappings, because it is not trusted.
+        strict: bool = false,
         block: *[block_words]u32,
         attached: bool = false,
         write_closed: bool = false,
         dead: bool = false,
         /// FAULT_* once this end found the peer at fault.
         faulted: u32 = fault.none,
+        /// What the peer's `news` is while nothing happens: open, and no order that was not seen.
+        calm: u64 = 0,
         doorbell: i32 = -1,
+        link: i32 = -1,
         pid_fd: i32 = -1,
-        write_arena: Mapping = .{},
-        read_arena: Mapping = .{},
-        peer_ring: Mapping = .{},
         own_control: Mapping = .{},
         peer_control: Mapping = .{},
         joiner: Joiner(Sys) = .{},
@@ -111,6 +164,8 @@ pub fn Channel(comptime Sys: type) type {
         /// Announced sleeps on the doorbell, and bytes that came on it.
         doorbell_sleeps: u32 = 0,
         doorbell_bytes: u32 = 0,
+        /// Looks for bytes that were sent and did not come.
+        missing: u32 = 0,
 
         pub const Mapping = struct {
             address: ?[*]align(4096) u8 = null,
@@ -130,15 +185,14 @@ pub fn Channel(comptime Sys: type) type {
         // ---- the parts ----
 
         pub inline fn writer(c: *Self) *Writer {
-            return switch (c.transport) {
+            return switch (c.out.transport) {
                 inline else => |*t| &t.writer,
             };
         }
 
         /// What the application reads from; null before attach.
         pub fn readArena(c: *Self) ?Mapping {
-            if (!c.attached) return null;
-            return if (c.read_arena.address != null) c.read_arena else c.peer_ring;
+            return if (c.attached) c.in.readable() else null;
         }
 
         const life = @import("channel_life.zig").Life(Sys, Self);
@@ -163,6 +217,22 @@ pub fn Channel(comptime Sys: type) type {
         pub const pump = writing.pump;
         pub const closeWrite = writing.closeWrite;
 
+        const moving = epochs.Epochs(Sys, Self);
+        pub const switchTo = moving.switchTo;
+        pub const ask = moving.ask;
+        pub const attend = moving.attend;
+        pub const cross = moving.cross;
+        pub const crossIn = moving.crossIn;
+        pub const retire = moving.retire;
+        pub const takeEvent = moving.takeEvent;
+        pub const repair = moving.repair;
+        pub const reportLoss = moving.reportLoss;
+        pub const dropPaths = moving.dropPaths;
+        pub const dropIn = moving.dropIn;
+        pub const isBroken = moving.isBroken;
+        pub const makeRing = moving.makeRing;
+        pub const mapRing = moving.mapRing;
+
         // ---- the end of a peer ----
 
         /// Someone (pidfd, broker) learned that the peer's process is gone.
@@ -170,7 +240,7 @@ pub fn Channel(comptime Sys: type) type {
             c.dead = true;
         }
 
-        /// The doorbell's other side was closed: by close(), or with the process.
+        /// The doorbell's or the link's other side was closed: by close(), or with the process.
         pub fn doorbellHungUp(c: *Self) void {
             const seen: control.State = @enumFromInt(@atomicLoad(u32, &c.bell.peer.state, .acquire));
             if (seen == .open or seen == .write_closed) c.dead = true;
@@ -191,56 +261,111 @@ pub fn Channel(comptime Sys: type) type {
         /// The writer learns all that was consumed.
         pub fn idle(c: *Self) void {
             if (!c.attached) return;
-            switch (c.transport) {
+            switch (c.in.transport) {
                 inline else => |*t| t.idle(),
             }
         }
 
-        /// Says what this end is about to sleep for. A native sleeper watches a stream's socket itself and needs no ring for it.
+        /// Something of this end waits for room in the kernel.
+        pub fn pending(c: *Self) bool {
+            if (c.epochs.draining()) |old| switch (old.transport) {
+                inline else => |*t| if (t.pending()) return true,
+            };
+            return switch (c.out.transport) {
+                inline else => |*t| t.pending(),
+            };
+        }
+
+        /// Says what this end is about to sleep for. A native sleeper watches the kernel's side of a path itself and needs no ring for it.
         pub fn announce(c: *Self, want: u32, native: bool, futex: bool) void {
             if (!c.attached) return;
             c.idle();
-            var bits: u32 = 0;
-            switch (c.transport) {
-                .ring => bits = want & control.sleep_interest,
-                .stream => |*t| if (!native) {
-                    bits = want & control.sleep_interest;
-                    if (t.pending()) bits |= control.sleep_space;
-                },
-            }
+            var bits = want & control.sleep_interest;
+            if (native and c.in.transport == .stream) bits &= ~control.sleep_data;
+            if (!native and c.pending()) bits |= control.sleep_space;
             if (bits == 0) return;
             if (native and futex) bits |= control.sleep_futex else {
                 c.doorbell_sleeps +%= 1;
-                c.block[Block.sleeps] = c.doorbell_sleeps;
+                c.countRings();
             }
             _ = c.bell.announce(bits);
         }
 
-        pub const SocketEvents = struct { fd: i32, events: i16 };
-
-        /// What a native sleeper watches on the data socket.
-        pub fn socketEvents(c: *Self, want: u32, in: i16, out: i16) SocketEvents {
-            switch (c.transport) {
-                .ring => return .{ .fd = -1, .events = 0 },
-                .stream => |*t| {
-                    if (t.socket < 0 or !c.attached) return .{ .fd = -1, .events = 0 };
-                    return .{
-                        .fd = t.socket,
-                        .events = (if (want & control.sleep_data != 0) in else 0) | (if (t.pending()) out else 0),
-                    };
-                },
-            }
+        /// How often the peer may have rung by now.
+        pub fn countRings(c: *Self) void {
+            c.block[Block.sleeps] = c.doorbell_sleeps +% c.epochs.frames;
         }
 
-        /// Reads the doorbell dry. Who rings more often than this end slept loses the channel.
+        /// Kernel buffers that hold back what nobody would ring for again: bytes that are on their way to this end, or room that is about to
+        /// come because the other end has taken everything. True: look again instead of sleeping.
+        pub fn settle(c: *Self) bool {
+            if (!c.attached or c.faulted != fault.none) return false;
+            var fd: i32 = -1;
+            var events: i16 = Sys.POLLIN;
+            switch (c.in.transport) {
+                .ring => {},
+                .stream => |*t| if (t.underWay()) {
+                    fd = t.fd;
+                },
+            }
+            if (fd < 0) switch (c.out.transport) {
+                .ring => {},
+                .stream => |*t| if (t.pending() and t.arrived()) {
+                    fd = t.fd;
+                    events = Sys.POLLOUT;
+                },
+            };
+            if (fd < 0) {
+                c.missing = 0;
+                return false;
+            }
+            var one = [1]Sys.PollFd{.{ .fd = fd, .events = events, .revents = 0 }};
+            if (Sys.poll(&one, settle_ns) != 0) return true;
+            c.missing += 1;
+            if (c.missing > settle_limit) c.fail(fault.cursor);
+            return true;
+        }
+        const settle_ns = 1_000_000;
+        /// Five seconds: more than the kernel needs for a lost segment on the loopback.
+        const settle_limit = 5000;
+
+        pub const Watched = struct { fd: i32, events: i16 };
+
+        /// What a native sleeper watches of the kernel's side of the paths.
+        pub fn watched(c: *Self, want: u32, out: *[3]Watched) []Watched {
+            var count: usize = 0;
+            if (!c.attached) return out[0..0];
+            if (want & control.sleep_data != 0) switch (c.in.transport) {
+                .ring => {},
+                .stream => |*t| if (t.fd >= 0 and !t.reader.hung_up and !t.reader.starved) {
+                    out[count] = .{ .fd = t.fd, .events = Sys.POLLIN };
+                    count += 1;
+                },
+            };
+            const old = c.epochs.draining();
+            for ([_]?*Out{ c.out, old }) |one| {
+                const path = one orelse continue;
+                switch (path.transport) {
+                    .ring => {},
+                    .stream => |*t| if (t.pending()) {
+                        out[count] = .{ .fd = t.fd, .events = Sys.POLLOUT };
+                        count += 1;
+                    },
+                }
+            }
+            return out[0..count];
+        }
+
+        /// Reads the doorbell dry. Who rings more often than this end slept or was given orders loses the channel.
         pub fn answerDoorbell(c: *Self) void {
             var bytes: [64]u8 = undefined;
             while (true) {
                 const count = Sys.receive(c.doorbell, &bytes, bytes.len);
-                if (count == Sys.again) return;
+                if (count == Sys.again) break;
                 if (count <= 0) return c.doorbellHungUp();
                 c.doorbell_bytes +%= @intCast(count);
-                if (c.doorbell_bytes > c.doorbell_sleeps) return c.fail(fault.doorbell);
+                c.attend();
+                if (c.doorbell_bytes -% c.doorbell_sleeps -% c.epochs.frames -% 1 < 1 << 31) return c.fail(fault.doorbell);
             }
         }
 

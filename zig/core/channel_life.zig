@@ -15,7 +15,10 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
         pub fn open(c: *Self, options: channels.Options, block: *[channels.block_words]u32, offer: *channels.Offer) Outcome {
             block.* = @splat(0);
             c.* = .{
-                .transport = undefined,
+                .outs = @splat(.{ .transport = undefined, .kind = options.kind }),
+                .ins = @splat(.{ .transport = undefined, .kind = options.kind }),
+                .out = &c.outs[0],
+                .in = &c.ins[0],
                 .bell = undefined,
                 .options = options,
                 .block = block,
@@ -23,13 +26,14 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             offer.* = .{};
             const outcome = openRegions(c, offer);
             if (outcome == .ok) return .ok;
-            inline for (.{ offer.control, offer.ring, offer.doorbell, offer.data }) |fd| Sys.close(fd);
-            Sys.close(c.doorbell);
-            unmapAll(c);
+            inline for (.{ offer.control, offer.ring, offer.doorbell, offer.data, offer.link }) |fd| Sys.close(fd);
+            dropAll(c);
             return outcome;
         }
 
         fn openRegions(c: *Self, offer: *channels.Offer) Outcome {
+            c.block[Block.write_transport] = @intFromEnum(c.options.kind);
+            c.block[Block.read_transport] = @intFromEnum(c.options.kind);
             var outcome = makeRegion(c, "fable-control", control.bytes, &c.own_control, &offer.control);
             if (outcome != .ok) return outcome;
             const own: *Control = @ptrCast(c.own_control.address.?);
@@ -44,26 +48,22 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             own.trust = @intFromEnum(c.options.trust);
             own.pid = Sys.processId();
             own.cpu = Sys.cpu();
+            own.write_transport = own.transport;
+            own.read_transport = own.transport;
             if (!sealed(c, offer.control, Sys.seals_read_only)) return c.system(-1);
 
             c.bell = .{ .own = own, .peer = &bells.nobody, .fence = c.options.no_membarrier, .doorbell = -1, .calls = &calls };
             const size = c.options.ring_bytes;
             if (c.options.kind.sharedMemory()) {
-                outcome = makeRegion(c, "fable-ring", size, &c.write_arena, &offer.ring);
+                outcome = c.makeRing(c.out, size, &offer.ring);
                 if (outcome != .ok) return outcome;
-                if (!sealed(c, offer.ring, if (c.options.trust == .trusted) Sys.seals_fixed_size else Sys.seals_read_only)) return c.system(-1);
-                c.transport = .{ .ring = .{
-                    .writer = .init(c.write_arena.address.?, size, c.options.max_message, &bells.nobody.released, &c.bell),
-                    .reader = undefined,
-                } };
             } else {
                 const address = Sys.mapPrivate(size);
-                if (!c.write_arena.set(address, size)) return c.system(address);
-                c.transport = .{ .stream = .{
-                    .writer = .init(c.write_arena.address.?, size, c.options.max_message, undefined, &c.bell),
-                    .reader = undefined,
-                } };
-                c.transport.stream.writer.released_at = &c.transport.stream.sent;
+                if (!c.out.arena.set(address, size)) return c.system(address);
+                c.out.transport = .{ .stream = .{ .writer = .init(c.out.arena.address.?, size, c.options.max_message, undefined, &c.bell) } };
+                c.out.transport.stream.writer.released_at = &c.out.transport.stream.acked;
+                c.out.transport.stream.sent_to = own.streamSent(0);
+                c.out.live = true;
             }
             c.block[Block.free] = c.writer().free();
             return if (c.options.role == .initiator) makeSockets(c, offer) else .ok;
@@ -92,10 +92,14 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             c.doorbell = ends[0];
             offer.doorbell = ends[1];
             c.bell.doorbell = c.doorbell;
+            rc = Sys.packets(&ends);
+            if (rc < 0) return c.system(rc);
+            c.link = ends[0];
+            offer.link = ends[1];
             if (c.options.kind.sharedMemory()) return .ok;
             rc = Sys.pair(&ends);
             if (rc < 0) return c.system(rc);
-            c.transport.stream.socket = ends[0];
+            c.out.transport.stream.fd = ends[0];
             offer.data = ends[1];
             return .ok;
         }
@@ -107,13 +111,12 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             if (c.attached) return .bad_argument;
             const acceptor = c.options.role == .acceptor;
             const shared = c.options.kind.sharedMemory();
-            if (acceptor != (peer.doorbell >= 0) or (acceptor and !shared) != (peer.data >= 0) or shared != (peer.ring >= 0)) return .bad_argument;
-            if (acceptor and (!Sys.isStream(peer.doorbell) or (!shared and !Sys.isStream(peer.data)))) return .bad_region;
+            if (acceptor != (peer.doorbell >= 0) or acceptor != (peer.link >= 0) or (acceptor and !shared) != (peer.data >= 0) or shared != (peer.ring >= 0)) return .bad_argument;
+            if (acceptor and (!Sys.isStream(peer.doorbell) or !Sys.isPackets(peer.link) or (!shared and !Sys.isStream(peer.data)))) return .bad_region;
             const outcome = mapPeer(c, peer, shared);
             if (outcome != .ok) {
+                Self.dropIn(c.in);
                 c.peer_control.drop();
-                c.peer_ring.drop();
-                c.read_arena.drop();
                 return outcome;
             }
             if (acceptor) {
@@ -121,8 +124,10 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
                 c.doorbell = peer.doorbell;
                 peer.doorbell = -1;
                 c.bell.doorbell = c.doorbell;
+                c.link = peer.link;
+                peer.link = -1;
                 if (!shared) {
-                    c.transport.stream.socket = peer.data;
+                    c.out.transport.stream.fd = peer.data;
                     peer.data = -1;
                 }
             }
@@ -134,7 +139,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
 
         fn mapPeer(c: *Self, peer: *channels.Peer, shared: bool) Outcome {
             if (!Sys.isRegion(peer.control, control.bytes, Sys.seals_read_only)) return .bad_region;
-            var address = Sys.mapShared(peer.control, control.bytes, false);
+            const address = Sys.mapShared(peer.control, control.bytes, false);
             if (!c.peer_control.set(address, control.bytes)) return c.system(address);
             const theirs: *const Control = @ptrCast(c.peer_control.address.?);
             // each word once: the peer can write here at any time
@@ -147,35 +152,37 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             const agreed = @min(max, c.options.max_message);
             const fences = c.options.no_membarrier or at.flags & control.flag_no_membarrier != 0;
 
-            var copies = peer.trust == .untrusted or c.options.trust == .untrusted;
-            if (shared) {
-                const seals = if (peer.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size;
-                if (!Sys.isRegion(peer.ring, size, seals)) return .bad_region;
-                if (!copies) {
-                    // writable only so that a stray store of the application into a lent buffer is no crash
-                    copies = !c.peer_ring.set(Sys.mapShared(peer.ring, size, true), size);
-                }
-                if (copies) {
-                    address = Sys.mapShared(peer.ring, size, false);
-                    if (!c.peer_ring.set(address, size)) return c.system(address);
-                }
-            }
-            if (!shared or copies) {
-                address = Sys.mapPrivate(size);
-                if (!c.read_arena.set(address, size)) return c.system(address);
-            }
+            c.strict = peer.trust == .untrusted;
+            c.copies = peer.trust == .untrusted or c.options.trust == .untrusted;
             c.bell.peer = theirs;
-            c.bell.fence = fences;
             c.options.max_message = agreed;
-            c.writer().max_message = agreed;
-            switch (c.transport) {
-                .ring => |*t| {
-                    const base = c.peer_ring.address.?;
-                    t.writer.released_at = &theirs.released;
-                    t.reader = .init(base, if (copies) c.read_arena.address.? else base, size, agreed, &c.bell);
-                },
-                .stream => |*t| t.reader = .init(c.read_arena.address.?, size, agreed, &c.bell),
+            const outcome = if (shared) c.mapRing(c.in, peer.ring, size) else mapStream(c, size, peer.data);
+            if (outcome != .ok) {
+                c.bell.peer = &bells.nobody;
+                return outcome;
             }
+            c.bell.fence = fences;
+            c.writer().max_message = agreed;
+            switch (c.out.transport) {
+                .ring => |*t| t.writer.released_at = theirs.released(0),
+                .stream => |*t| t.received_at = theirs.released(0),
+            }
+            return .ok;
+        }
+
+        /// Each direction has a descriptor of its own, so that one can move and the other stay.
+        fn mapStream(c: *Self, size: u32, data: i32) Outcome {
+            const address = Sys.mapPrivate(size);
+            if (!c.in.arena.set(address, size)) return c.system(address);
+            const fd = Sys.duplicate(if (data >= 0) data else c.out.transport.stream.fd);
+            if (fd < 0) return c.system(fd);
+            c.in.transport = .{ .stream = .{
+                .reader = .init(c.in.arena.address.?, size, c.options.max_message, &c.bell),
+                .fd = @intCast(fd),
+                .received_to = c.bell.own.released(0),
+                .sent_at = c.bell.peer.streamSent(0),
+            } };
+            c.in.live = true;
             return .ok;
         }
 
@@ -183,31 +190,22 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
         pub fn close(c: *Self) void {
             if (!c.write_closed and c.attached and c.faulted == fault.none) {
                 c.write_closed = true;
-                switch (c.transport) {
+                switch (c.out.transport) {
                     inline else => |*t| t.end(),
                 }
+                c.repair();
             }
             if (c.faulted == fault.none) @atomicStore(u32, &c.bell.own.state, @intFromEnum(control.State.closed), .release);
             c.bell.notifyAll();
-            closeSocket(c);
-            Sys.close(c.doorbell);
-            Sys.close(c.pid_fd);
             c.joiner.deinit();
-            unmapAll(c);
+            dropAll(c);
         }
 
-        fn closeSocket(c: *Self) void {
-            switch (c.transport) {
-                .ring => {},
-                .stream => |*t| {
-                    Sys.close(t.socket);
-                    t.socket = -1;
-                },
-            }
-        }
-
-        fn unmapAll(c: *Self) void {
-            inline for (.{ "write_arena", "read_arena", "peer_ring", "own_control", "peer_control" }) |name| @field(c, name).drop();
+        fn dropAll(c: *Self) void {
+            c.dropPaths();
+            inline for (.{ "doorbell", "link", "pid_fd" }) |name| Sys.close(@field(c, name));
+            c.own_control.drop();
+            c.peer_control.drop();
         }
     };
 }

@@ -13,8 +13,9 @@ pub fn Reading(comptime Self: type) type {
         pub fn refill(c: *Self) i32 {
             if (quiet(c)) return @intFromEnum(Outcome.empty);
             if (state(c)) |bad| return bad;
+            tend(c);
             const before = c.peerGone();
-            switch (c.transport) {
+            switch (c.in.transport) {
                 inline else => |*t| {
                     if (t.look()) {
                         const window = t.offer_();
@@ -23,17 +24,24 @@ pub fn Reading(comptime Self: type) type {
                         c.traffic = true;
                         return @intCast(window.limit - window.offset);
                     }
+                    if (t.atMarker()) return @intFromEnum(if (c.crossIn(true)) Outcome.moved else Outcome.peer_fault);
                     t.idle();
                 },
             }
             return nothing(c, before);
         }
 
+        /// What the peer ordered, and what waits for the kernel, before looking.
+        fn tend(c: *Self) void {
+            c.attend();
+            if (c.pending()) _ = c.pump();
+        }
+
         /// Surely nothing new and nothing wrong: what a spinning program sees nearly always, told without the rest of refill().
         inline fn quiet(c: *Self) bool {
-            switch (c.transport) {
+            switch (c.in.transport) {
                 .ring => |*t| return c.attached and c.faulted == fault.none and !c.dead and t.reader.quiet() and
-                    @atomicLoad(u32, &c.bell.peer.state, .acquire) == @intFromEnum(control.State.open),
+                    c.bell.peer.news() == c.calm and c.out.transport == .ring and c.epochs.old == null,
                 .stream => return false,
             }
         }
@@ -42,10 +50,11 @@ pub fn Reading(comptime Self: type) type {
         pub fn readable(c: *Self) bool {
             if (!c.joiner.complete and quiet(c)) return false;
             if (state(c) != null) return true;
+            tend(c);
             const before = c.peerGone();
-            switch (c.transport) {
+            switch (c.in.transport) {
                 inline else => |*t| {
-                    if (c.joiner.complete or t.look()) return true;
+                    if (c.joiner.complete or t.look() or t.atMarker()) return true;
                     t.idle();
                 },
             }
@@ -91,7 +100,7 @@ pub fn Reading(comptime Self: type) type {
             var ended = false;
             var hung_up = false;
             var starved = false;
-            switch (c.transport) {
+            switch (c.in.transport) {
                 inline else => |*t| {
                     wrong = t.fault();
                     ended = t.ended();
@@ -102,7 +111,7 @@ pub fn Reading(comptime Self: type) type {
             if (wrong != fault.none) c.fail(wrong);
             if (c.faulted != fault.none) return @intFromEnum(Outcome.peer_fault);
             if (ended) return @intFromEnum(Outcome.ended);
-            const streams = c.transport == .stream;
+            const streams = c.in.transport == .stream;
             // on a stream the last bytes may still be in the socket when the control region already says closed
             const outcome: Outcome = switch (before) {
                 .no => if (hung_up) hungUp(c) else .empty,
@@ -115,12 +124,13 @@ pub fn Reading(comptime Self: type) type {
             return @intFromEnum(outcome);
         }
 
-        /// The kernel closed the stream: was it said, or did the peer die?
+        /// The kernel closed the path: was it said, did the peer die, or is only the path gone?
         fn hungUp(c: *Self) Outcome {
             return switch (c.peerGone()) {
                 .closed => .ended,
                 .faulted => c.accused(),
-                else => .peer_dead,
+                .dead => .peer_dead,
+                else => if (c.reportLoss()) .empty else .peer_dead,
             };
         }
 
@@ -131,7 +141,7 @@ pub fn Reading(comptime Self: type) type {
 
         pub fn consume(c: *Self, bytes: u32, messages: u32, payload_bytes: u32) Outcome {
             if (!c.attached) return .bad_argument;
-            switch (c.transport) {
+            switch (c.in.transport) {
                 inline else => |*t| return if (t.consume(bytes, messages, payload_bytes)) .ok else .bad_argument,
             }
         }
@@ -143,9 +153,21 @@ pub fn Reading(comptime Self: type) type {
                 if (takeShort(c, out)) |size| return size;
             }
             if (state(c)) |bad| return bad;
+            tend(c);
             const before = c.peerGone();
             if (c.joiner.complete) return deliver(c, out, c.joiner.message(), true);
-            switch (c.transport) {
+            while (true) {
+                if (receiveHere(c, out)) |size| return size;
+                const marked = switch (c.in.transport) {
+                    inline else => |*t| t.atMarker(),
+                };
+                if (!marked or !c.crossIn(false)) return nothing(c, before);
+            }
+        }
+
+        /// The next message of the path in use; null: there is none now.
+        fn receiveHere(c: *Self, out: []u8) ?i32 {
+            switch (c.in.transport) {
                 inline else => |*t| {
                     while (t.peek()) |h| {
                         const part = t.payload(h);
@@ -174,7 +196,7 @@ pub fn Reading(comptime Self: type) type {
                     }
                 },
             }
-            return nothing(c, before);
+            return null;
         }
 
         /// The next message into `out` if it is short and whole: its size, empty, or too_large for everything that refill() is for.
@@ -182,15 +204,16 @@ pub fn Reading(comptime Self: type) type {
             if (c.joiner.complete) return @intFromEnum(Outcome.too_large);
             if (quiet(c)) return @intFromEnum(Outcome.empty);
             if (takeShort(c, out)) |size| return size;
-            switch (c.transport) {
+            switch (c.in.transport) {
                 .ring => |*t| if (c.attached and t.reader.consumed == t.reader.offered) t.idle(),
                 .stream => {},
             }
+            c.attend();
             return @intFromEnum(if (quiet(c)) Outcome.empty else Outcome.too_large);
         }
 
         inline fn takeShort(c: *Self, out: []u8) ?i32 {
-            switch (c.transport) {
+            switch (c.in.transport) {
                 .ring => |*t| {
                     if (!c.attached or c.faulted != fault.none) return null;
                     const size = t.reader.takeShort(out) orelse return null;
@@ -209,7 +232,7 @@ pub fn Reading(comptime Self: type) type {
             @memcpy(out[0..message.len], message);
             if (joined) c.joiner.complete = false;
             c.traffic = true;
-            switch (c.transport) {
+            switch (c.in.transport) {
                 inline else => |*t| t.delivered(@intCast(message.len)),
             }
             return @intCast(message.len);

@@ -1,5 +1,6 @@
 //! The writing half of a channel: space, publishing, sending, half-close.
 
+const std = @import("std");
 const control = @import("../layout/control.zig");
 const fault = @import("fault.zig");
 const channels = @import("channel.zig");
@@ -16,8 +17,9 @@ pub fn Writing(comptime Self: type) type {
 
         /// Nobody is left to read what would be written.
         fn unheard(c: *Self) ?Outcome {
+            if (broken(c)) c.repair();
             const outcome: Outcome = switch (c.peerGone()) {
-                .no, .write_closed => if (c.faulted != fault.none) .peer_fault else if (broken(c)) .peer_dead else return null,
+                .no, .write_closed => if (c.faulted != fault.none) .peer_fault else return null,
                 .closed => .ended,
                 .faulted => c.accused(),
                 .dead => .peer_dead,
@@ -26,20 +28,24 @@ pub fn Writing(comptime Self: type) type {
             return outcome;
         }
 
+        /// A path is gone that still had something to deliver.
         fn broken(c: *Self) bool {
-            return switch (c.transport) {
-                .ring => false,
-                .stream => |*t| t.broken,
-            };
+            if (c.epochs.draining()) |old| if (Self.isBroken(old) and !old.rest_sent) return true;
+            return Self.isBroken(c.out) and !c.out.rest_sent;
+        }
+
+        /// An order may have come. One load, of a line that changes hardly ever.
+        inline fn heed(c: *Self) void {
+            if (c.bell.peer.news() >> 32 != c.calm >> 32) c.attend();
         }
 
         /// Bytes free behind what is published, fresh; or a negative Outcome.
         pub fn space(c: *Self) i32 {
             if (writeState(c)) |bad| return @intFromEnum(bad);
-            switch (c.transport) {
-                inline else => |*t| if (t.pending()) {
-                    _ = t.pump();
-                },
+            c.attend();
+            if (c.pending()) _ = pumpAll(c);
+            switch (c.out.transport) {
+                inline else => |*t| t.acknowledge(),
             }
             if (unheard(c)) |bad| return @intFromEnum(bad);
             const w = c.writer();
@@ -54,8 +60,9 @@ pub fn Writing(comptime Self: type) type {
 
         pub fn publish(c: *Self, bytes: u32, word0: u32, word1: u32, messages: u32, payload_bytes: u32) Outcome {
             if (writeState(c)) |bad| return bad;
+            heed(c);
             const w = c.writer();
-            const done = switch (c.transport) {
+            const done = switch (c.out.transport) {
                 inline else => |*t| t.publish(bytes, .fromWords(word0, word1), messages, payload_bytes),
             };
             c.block[Block.free] = w.free();
@@ -68,7 +75,8 @@ pub fn Writing(comptime Self: type) type {
 
         pub fn send(c: *Self, message: []const u8) Outcome {
             if (writeState(c)) |bad| return bad;
-            const sent = switch (c.transport) {
+            heed(c);
+            const sent = switch (c.out.transport) {
                 inline else => |*t| t.send(message),
             };
             const w = c.writer();
@@ -92,24 +100,40 @@ pub fn Writing(comptime Self: type) type {
         /// Is there more room than when it last ran short, or an end that space() would report?
         pub fn writable(c: *Self) bool {
             if (c.faulted != fault.none) return true;
-            const waiting = switch (c.transport) {
-                inline else => |*t| t.pump() != 0,
-            };
+            c.attend();
+            const waiting = pumpAll(c) != 0;
+            switch (c.out.transport) {
+                inline else => |*t| t.acknowledge(),
+            }
             if (unheard(c) != null) return true;
-            // a socket that is full: only progress counts, else whoever waits for it would be woken for nothing
+            // a path that is full: only progress counts, else whoever waits for it would be woken for nothing
             if (waiting) return !c.writer().refresh() or c.writer().free() > c.writer().shortage;
             return c.write_closed or c.writer().writable();
         }
 
-        /// Bytes of a stream that the socket has not taken yet.
-        pub fn pump(c: *Self) i32 {
-            const queued = switch (c.transport) {
-                inline else => |*t| t.pump(),
+        /// Moves what waits into the kernel, of the path before too; how many bytes are left.
+        fn pumpAll(c: *Self) u32 {
+            var queued: u32 = 0;
+            if (c.epochs.draining()) |old| switch (old.transport) {
+                inline else => |*t| if (!old.rest_sent) {
+                    queued +|= t.pump();
+                },
             };
-            if (queued == 0) return 0;
+            switch (c.out.transport) {
+                inline else => |*t| if (!c.out.rest_sent) {
+                    queued +|= t.pump();
+                },
+            }
+            return queued;
+        }
+
+        /// Bytes that the kernel has not taken yet.
+        pub fn pump(c: *Self) i32 {
+            const queued = pumpAll(c);
             if (broken(c)) if (unheard(c)) |bad| return @intFromEnum(bad); // nobody will ever take them
+            if (queued == 0) return 0;
             if (c.writer().refresh()) c.writer().shortage = c.writer().free();
-            return @intCast(queued);
+            return @intCast(@min(queued, std.math.maxInt(i32)));
         }
 
         pub fn closeWrite(c: *Self) Outcome {
@@ -117,9 +141,10 @@ pub fn Writing(comptime Self: type) type {
             if (c.write_closed) return .closed;
             if (c.writer().sending != 0) return .bad_argument; // in the middle of a message
             c.write_closed = true;
-            switch (c.transport) {
+            switch (c.out.transport) {
                 inline else => |*t| t.end(),
             }
+            c.repair();
             @atomicStore(u32, &c.bell.own.state, @intFromEnum(control.State.write_closed), .release);
             c.bell.notifyAll();
             return .ok;

@@ -5,7 +5,7 @@
 //!
 //! A window (`new`) never crosses the end of the arena. Trusted rings are read in place; from an untrusted ring each record is copied into
 //! a private arena, at the same offset and with the header as it was checked, before anything else looks at it.
-//! PADs are part of windows, except where nothing is lent: there they are skipped. END is never part of one.
+//! PADs are part of windows, except where nothing is lent: there they are skipped. END and MARKER are never part of one.
 
 const std = @import("std");
 const record = @import("../layout/record.zig");
@@ -50,7 +50,8 @@ pub const Checker = struct {
             },
             // a writer that closes in the middle of a message abandons it
             .end => return if (h.size != 0) fault.fragment else fault.none,
-            .marker => return if (c.open or h.size != 0) fault.fragment else fault.none,
+            // in the middle of a message too: its other fragments come through the next path
+            .marker => return if (h.size != 0) fault.fragment else fault.none,
             else => return fault.kind,
         }
     }
@@ -87,6 +88,10 @@ pub const Reader = struct {
     checker: Checker,
     bell: *bell.Bell,
     ended: bool = false,
+    /// The records go on in the next path.
+    at_marker: bool = false,
+    /// Where the writer looks for `released`.
+    released_to: *u64,
     fault: u32 = fault.none,
 
     pub fn init(base: [*]align(4096) const u8, arena: [*]align(4096) u8, ring_bytes: u32, max_message: u32, a_bell: *bell.Bell) Reader {
@@ -100,6 +105,7 @@ pub const Reader = struct {
             .scan_step = if (base == arena) 128 << 10 else 32 << 10,
             .checker = .{ .max_message = max_message, .max_length = ring_bytes },
             .bell = a_bell,
+            .released_to = &a_bell.own.released_even,
         };
     }
 
@@ -110,13 +116,13 @@ pub const Reader = struct {
 
     /// Nothing new, nothing to tell, nothing wrong.
     pub inline fn quiet(r: *const Reader) bool {
-        return r.scanned == r.offered and r.consumed == r.released and !r.ended and r.fault == fault.none and !r.load(r.offered).published();
+        return r.scanned == r.offered and r.consumed == r.released and !r.ended and !r.at_marker and r.fault == fault.none and !r.load(r.offered).published();
     }
 
     /// Extends the new window. True if there is one afterwards.
     pub fn scan(r: *Reader) bool {
         if (r.scanned < r.offered) r.scanned = r.offered; // next() goes ahead without it
-        while (r.scanned -% r.offered < r.scan_step and !r.ended and r.fault == fault.none) {
+        while (r.scanned -% r.offered < r.scan_step and !r.ended and !r.at_marker and r.fault == fault.none) {
             const offset = @as(u32, @truncate(r.scanned)) & r.mask;
             if (offset == 0 and r.scanned != r.offered) break;
             const h = r.load(r.scanned);
@@ -141,6 +147,10 @@ pub const Reader = struct {
             },
             .end => {
                 r.ended = true;
+                return false;
+            },
+            .marker => {
+                r.at_marker = true;
                 return false;
             },
             else => {},
@@ -209,7 +219,7 @@ pub const Reader = struct {
         }
         while (r.peek()) |h| {
             switch (h.kind) {
-                .pad, .marker => r.take(h),
+                .pad => r.take(h),
                 .message => {
                     const offset = @as(u32, @truncate(r.offered)) & r.mask;
                     r.take(h);
@@ -275,7 +285,7 @@ pub const Reader = struct {
         own.messages_delivered = r.messages;
         own.bytes_delivered = r.bytes;
         r.released = r.consumed;
-        @atomicStore(u64, &own.released, r.consumed, .release);
+        @atomicStore(u64, r.released_to, r.consumed, .release);
         r.bell.notify(control.sleep_space);
     }
 };

@@ -218,7 +218,8 @@ pub const Writer = struct {
         if (message.len > w.max_message) return .too_large;
         const size: u32 = @intCast(message.len);
         if (w.sending != 0 and w.sending_total != size) return .other_message;
-        if (size <= w.max_payload) {
+        // one that was begun in fragments goes on in fragments, also where the next path could take it whole
+        if (size <= w.max_payload and w.sending == 0) {
             const room = w.reserve(size) orelse {
                 publish(context);
                 return .no_space;
@@ -257,5 +258,31 @@ pub const Writer = struct {
         w.append(Header.of(.end, 0, record.header_bytes));
         w.bell.own.end_position = w.position;
         w.publishHeld();
+    }
+
+    /// The MARKER after everything published: what follows goes through the next path. The reserve has room for it.
+    pub fn marker(w: *Writer) void {
+        w.append(Header.of(.marker, 0, record.header_bytes));
+        w.publishHeld();
+    }
+
+    /// Goes on where `before` stopped: its counts, and the message it was sending.
+    pub fn follow(w: *Writer, before: *const Writer) void {
+        w.messages = before.messages;
+        w.bytes = before.bytes;
+        w.sending = before.sending;
+        w.sending_total = before.sending_total;
+    }
+
+    /// Where the unbroken run of records that holds `position` ends, at most `stop`; null: a PAD lies there, up to the end of its lap.
+    pub fn runEnd(w: *const Writer, position: u64, stop: u64) ?u64 {
+        const lap_end = w.lapEnd(position);
+        const pad = w.pads[position / w.ring_bytes & 1];
+        if (pad == position) return null;
+        return @min(stop, if (pad > position and pad < lap_end) pad else lap_end);
+    }
+
+    pub inline fn lapEnd(w: *const Writer, position: u64) u64 {
+        return (position / w.ring_bytes + 1) * w.ring_bytes;
     }
 };

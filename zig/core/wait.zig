@@ -39,8 +39,16 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
         };
 
         items: []Item,
-        /// For ppoll: 3 per item and one more.
+        /// For ppoll: `fds_per_item` for each and one more.
         fds: []Sys.PollFd,
+
+        /// Doorbell, pidfd, and what channel.watched() names.
+        pub const fds_per_item = 5;
+
+        /// How an entry waits: as the path does that it waits for.
+        fn kindOf(item: *const Item, c: *const Channel) @TypeOf(c.out.kind) {
+            return if (item.want & readable != 0) c.in.kind else c.out.kind;
+        }
 
         /// Looks once at everything. How many are ready.
         fn look(w: *Self) u32 {
@@ -98,7 +106,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             for (w.items) |*item| {
                 const c = item.channel orelse continue;
                 if (c.bell.own.cpu != here) c.bell.own.cpu = here;
-                if (c.options.kind == .mempipe_futex) continue;
+                if (kindOf(item, c) == .mempipe_futex) continue;
                 if (adaptive) {
                     if (!c.traffic) continue;
                     if (c.spin_pause > 0) {
@@ -170,7 +178,20 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             }
             if (fences or !Sys.globalBarrier()) bells.fullFence();
             count = w.look();
+            if (count == 0 and announce == .doorbell) count = w.settle();
             if (count != 0) w.awake();
+            return count;
+        }
+
+        /// An event loop sees only doorbells: what the kernel holds back for a moment is waited for here.
+        fn settle(w: *Self) u32 {
+            var count: u32 = 0;
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (!c.settle()) continue;
+                item.ready = item.want & (readable | writable);
+                count += 1;
+            }
             return count;
         }
 
@@ -178,13 +199,13 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
         fn futexed(w: *const Self) bool {
             if (w.items.len != 1) return false;
             const c = w.items[0].channel orelse return false;
-            return c.options.kind == .mempipe_futex;
+            return kindOf(&w.items[0], c) == .mempipe_futex;
         }
 
         fn forcedSpin(w: *const Self) bool {
             for (w.items) |*item| {
                 const c = item.channel orelse return false;
-                if (c.options.kind != .mempipe_spin) return false;
+                if (kindOf(item, c) != .mempipe_spin) return false;
             }
             return w.items.len != 0;
         }
@@ -244,8 +265,8 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 };
                 add(w.fds, &count, c.doorbell, Sys.POLLIN);
                 if (!c.dead) add(w.fds, &count, c.pid_fd, Sys.POLLIN);
-                const socket = c.socketEvents(item.want, Sys.POLLIN, Sys.POLLOUT);
-                if (socket.events != 0) add(w.fds, &count, socket.fd, socket.events);
+                var more: [3]Channel.Watched = undefined;
+                for (c.watched(item.want, &more)) |one| add(w.fds, &count, one.fd, one.events);
             }
             const before_waker = count;
             add(w.fds, &count, waker, Sys.POLLIN);
@@ -259,9 +280,11 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                     if (!item.broken) _ = answer(watched, &next, item.fd);
                     continue;
                 };
-                if (answer(watched, &next, c.doorbell) != 0) c.answerDoorbell();
+                const rung = answer(watched, &next, c.doorbell) != 0;
                 if (answer(watched, &next, c.pid_fd) != 0) c.peerDied();
-                _ = answer(watched, &next, c.socketEvents(item.want, Sys.POLLIN, Sys.POLLOUT).fd);
+                var more: [3]Channel.Watched = undefined;
+                for (c.watched(item.want, &more)) |one| _ = answer(watched, &next, one.fd);
+                if (rung) c.answerDoorbell();
             }
             return waker >= 0 and w.fds[before_waker].revents != 0;
         }

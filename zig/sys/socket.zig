@@ -45,11 +45,20 @@ pub fn ring(doorbell: i32) void {
 
 /// A Unix stream socket, and nothing that could block or surprise.
 pub fn isStream(fd: i32) bool {
+    return isOf(fd, linux.AF.UNIX, linux.SOCK.STREAM);
+}
+
+/// A Unix packet socket.
+pub fn isPackets(fd: i32) bool {
+    return isOf(fd, linux.AF.UNIX, linux.SOCK.SEQPACKET);
+}
+
+pub fn isOf(fd: i32, domain: u32, kind: u32) bool {
     var value: i32 = 0;
     var size: linux.socklen_t = @sizeOf(i32);
-    if (linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.DOMAIN, @ptrCast(&value), &size) != 0 or value != linux.AF.UNIX) return false;
+    if (linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.DOMAIN, @ptrCast(&value), &size) != 0 or value != domain) return false;
     size = @sizeOf(i32);
-    return linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.TYPE, @ptrCast(&value), &size) == 0 and value == linux.SOCK.STREAM;
+    return linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.TYPE, @ptrCast(&value), &size) == 0 and value == kind;
 }
 
 /// The receiver's event loop expects it; the sender may have handed over a blocking one.

@@ -65,9 +65,9 @@ pub const End = struct {
         const socket = meeting.sockets[side];
         const shared = options.transport != .unix;
 
-        var offer: [4]i32 = undefined;
+        var offer: [5]i32 = undefined;
         var count: u32 = 0;
-        for ([_]i32{ made.control_fd, made.ring_fd, made.peer_doorbell_fd, made.peer_data_fd }) |fd| {
+        for ([_]i32{ made.control_fd, made.ring_fd, made.peer_doorbell_fd, made.peer_link_fd, made.peer_data_fd }) |fd| {
             if (fd < 0) continue;
             offer[count] = fd;
             count += 1;
@@ -76,7 +76,7 @@ pub const End = struct {
         check(fable_frame_send(socket, std.mem.asBytes(&pid), 4, &offer, count), "pass descriptors on");
         for (offer[0..count]) |fd| _ = fable_close(fd);
 
-        var got: [4]i32 = undefined;
+        var got: [5]i32 = undefined;
         var peer_pid: u32 = 0;
         receive(socket, &peer_pid, &got, &count);
         var peer = std.mem.zeroes(abi.Peer);
@@ -86,7 +86,8 @@ pub const End = struct {
         peer.control_fd = got[0];
         peer.ring_fd = if (shared) got[1] else -1;
         peer.doorbell_fd = if (side == 1) got[if (shared) 2 else 1] else -1;
-        peer.data_fd = if (side == 1 and !shared) got[2] else -1;
+        peer.link_fd = if (side == 1) got[if (shared) 3 else 2] else -1;
+        peer.data_fd = if (side == 1 and !shared) got[3] else -1;
         peer.pid_fd = fable_pid_open(peer_pid);
         check(fable_channel_attach(&peer), "attach");
         var refused: i32 = 0;
@@ -94,9 +95,9 @@ pub const End = struct {
         return .{ .handle = made.handle, .channel = channel, .spin_ns = options.spin_ns, .side = side };
     }
 
-    fn receive(socket: i32, pid: *u32, fds: *[4]i32, count: *u32) void {
+    fn receive(socket: i32, pid: *u32, fds: *[5]i32, count: *u32) void {
         while (true) {
-            const got = fable_frame_receive(socket, std.mem.asBytes(pid), 4, fds, 4, count);
+            const got = fable_frame_receive(socket, std.mem.asBytes(pid), 4, fds, 5, count);
             if (got == fable.status.EMPTY) {
                 _ = std.os.linux.sched_yield();
                 continue;
@@ -111,11 +112,11 @@ pub const End = struct {
     }
 
     pub fn writeCursor(end: *End) WriteCursor {
-        return .of(&end.channel.transport.ring.writer);
+        return .of(&end.channel.out.transport.ring.writer);
     }
 
     pub fn readCursor(end: *End) ReadCursor {
-        return .of(&end.channel.transport.ring.reader);
+        return .of(&end.channel.in.transport.ring.reader);
     }
 
     /// Spins for the next message, with the core's own pacing. The cursor stays in registers. `written`: where this end's writer is.

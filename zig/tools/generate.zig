@@ -51,6 +51,7 @@ fn writeStructs(out: *std.Io.Writer) !void {
     inline for (.{
         .{ "CHANNEL_OPTIONS", fable.abi.ChannelOptions },
         .{ "PEER", fable.abi.Peer },
+        .{ "SWITCH_EVENT", fable.abi.SwitchEvent },
         .{ "WAIT_ENTRY", fable.abi.WaitEntry },
     }) |entry| {
         try out.print("/** Words of fable_{s}, a Uint32Array. */\n", .{comptime lower(entry[0])});

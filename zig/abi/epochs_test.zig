@@ -1,0 +1,229 @@
+//! Reconfiguration through the C ABI, both ends in this process: live channels walk through the transports, and nothing is lost, repeated,
+//! reordered or torn; orders that cross, are refused, are taken back; paths that break.
+
+const std = @import("std");
+const linux = std.os.linux;
+const expect = std.testing.expect;
+const expectEqual = std.testing.expectEqual;
+const status = @import("status.zig");
+const abi = @import("channel.zig");
+const epochs = @import("epochs.zig");
+const t = @import("channel_test.zig");
+const Block = @import("../core/channel.zig").Block;
+const Pair = t.Pair;
+
+const first = [_]u32{ 1, 2, 3, 4, 5, 6, 7, 8 };
+const max_size = 9000;
+
+/// Numbered messages of random sizes in both directions, each checked.
+const Load = struct {
+    pair: Pair,
+    random: std.Random,
+    sent: [2]u32 = .{ 0, 0 },
+    got: [2]u32 = .{ 0, 0 },
+    /// After ENOSPACE the same message is offered again.
+    size: [2]?u32 = .{ null, null },
+
+    fn end(load: *Load, which: usize) u32 {
+        return if (which == 0) load.pair.a else load.pair.b;
+    }
+
+    fn fill(bytes: []u8, number: u32, way: usize) void {
+        for (bytes, 0..) |*byte, i| byte.* = @truncate(number *% 31 +% i +% way);
+    }
+
+    fn write(load: *Load, way: usize, count: u32) !void {
+        var out: [max_size]u8 = undefined;
+        for (0..count) |_| {
+            const size = load.size[way] orelse switch (load.random.uintLessThan(u32, 8)) {
+                0 => load.random.uintLessThan(u32, max_size),
+                1, 2 => load.random.uintLessThan(u32, 1500),
+                else => load.random.uintLessThan(u32, 100),
+            };
+            load.size[way] = size;
+            fill(out[0..size], load.sent[way], way);
+            const answer = abi.fable_send(load.end(way), &out, size);
+            if (answer == status.ENOSPACE) return;
+            try expectEqual(status.OK, answer);
+            load.size[way] = null;
+            load.sent[way] += 1;
+        }
+    }
+
+    fn read(load: *Load, way: usize, count: u32) !void {
+        var in: [max_size]u8 = undefined;
+        var right: [max_size]u8 = undefined;
+        for (0..count) |_| {
+            const size = abi.fable_receive(load.end(1 - way), &in, max_size);
+            if (size == status.EMPTY) return;
+            if (size < 0) {
+                std.debug.print("way {d} message {d}: {d}, detail {d}\n", .{ way, load.got[way], size, t.block(load.end(1 - way), Block.detail) });
+                return error.Ended;
+            }
+            const got: usize = @intCast(size);
+            fill(right[0..got], load.got[way], way);
+            try expect(std.mem.eql(u8, right[0..got], in[0..got]));
+            load.got[way] += 1;
+        }
+    }
+
+    fn step(load: *Load) !void {
+        const way = load.random.uintLessThan(usize, 2);
+        const count = load.random.uintLessThan(u32, 12);
+        if (load.random.boolean()) try load.write(way, count) else try load.read(way, count);
+    }
+
+    /// Everything that is under way arrives.
+    fn finish(load: *Load) !void {
+        for (0..200_000) |_| {
+            for (0..2) |way| {
+                if (load.size[way] != null) try load.write(way, 1);
+                _ = abi.fable_pump(load.end(way));
+                _ = epochs.fable_attend(load.end(way));
+                try load.read(way, 100);
+            }
+            if (load.got[0] == load.sent[0] and load.got[1] == load.sent[1] and load.size[0] == null and load.size[1] == null) return;
+        }
+        return error.Stuck;
+    }
+};
+
+fn trustOf(setup: t.Setup) u32 {
+    return setup.trust;
+}
+
+test "a channel in use moves between any two transports, and nothing is lost, repeated, reordered or torn" {
+    for ([_]t.Setup{ .{}, .{ .trust = 2, .ring_bytes = 16384 }, .{ .kind = t.unix, .ring_bytes = 65536 } }, 1..) |setup, seed| {
+        var prng = std.Random.DefaultPrng.init(seed);
+        const pair = try Pair.init(setup);
+        defer pair.deinit();
+        var load: Load = .{ .pair = pair, .random = prng.random() };
+        var ordered: u32 = 0;
+        for (0..60_000) |_| {
+            try load.step();
+            if (prng.random().uintLessThan(u32, 40) != 0) continue;
+            const kind = first[prng.random().uintLessThan(usize, first.len)];
+            const end = load.end(prng.random().uintLessThan(usize, 2));
+            const sizes = [_]u32{ 0, 4096, 65536, 8192 };
+            const size = sizes[prng.random().uintLessThan(usize, sizes.len)];
+            const answer = if (prng.random().boolean()) epochs.fable_switch(end, kind, size, 1) else epochs.fable_ask(end, kind, size, 2);
+            if (kind == 8 and setup.trust == 2) {
+                try expectEqual(status.UNSUPPORTED, answer);
+            } else try expect(answer == status.OK or answer == status.EMPTY or answer == status.ENOSPACE);
+            ordered += 1;
+        }
+        try load.finish();
+        const moved = t.block(pair.a, Block.write_epoch) + t.block(pair.b, Block.write_epoch);
+        try expect(ordered > 1000 and moved > ordered / 4);
+        try expectEqual(t.block(pair.a, Block.write_epoch), t.block(pair.b, Block.read_epoch));
+        try expectEqual(t.block(pair.b, Block.write_transport), t.block(pair.a, Block.read_transport));
+    }
+}
+
+test "a path that breaks is replaced, and its undelivered rest is not lost" {
+    for (4..9) |kind| {
+        var prng = std.Random.DefaultPrng.init(kind);
+        const pair = try Pair.init(.{ .ring_bytes = 65536 });
+        defer pair.deinit();
+        var load: Load = .{ .pair = pair, .random = prng.random() };
+        var broken: u32 = 0;
+        for (0..40) |_| {
+            _ = epochs.fable_switch(pair.a, @intCast(kind), 0, 1);
+            _ = epochs.fable_switch(pair.b, @intCast(kind), 0, 1);
+            for (0..100) |_| try load.step();
+            // a descriptor that somebody shuts down, at either side
+            const channel = t.channelOf(load.end(prng.random().uintLessThan(usize, 2)));
+            switch (channel.out.transport) {
+                .ring => {},
+                .stream => |*path| {
+                    broken += 1;
+                    if (kind <= 6) _ = linux.shutdown(path.fd, @intCast(prng.random().uintLessThan(u32, 3))) else {
+                        _ = linux.close(path.fd);
+                        path.fd = @intCast(linux.openat(linux.AT.FDCWD, "/dev/full", .{ .ACCMODE = .WRONLY, .CLOEXEC = true }, 0));
+                    }
+                },
+            }
+            for (0..100) |_| try load.step();
+        }
+        try expect(broken > 10);
+        try load.finish();
+    }
+}
+
+test "orders that cross, are replaced or taken back leave one path, and the newest waits" {
+    const pair = try Pair.init(.{});
+    defer pair.deinit();
+    try expectEqual(status.EMPTY, epochs.fable_switch(pair.a, 1, 0, 1));
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 4, 0, 1));
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 5, 0, 1)); // instead
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 1, 0, 1)); // back: nothing is to be done
+    _ = epochs.fable_attend(pair.b);
+    _ = epochs.fable_attend(pair.a);
+    try expectEqual(@as(u32, 0), t.block(pair.a, Block.write_epoch));
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 7, 0, 1));
+    _ = epochs.fable_attend(pair.b);
+    _ = epochs.fable_attend(pair.a);
+    try expectEqual(@as(u32, 1), t.block(pair.a, Block.write_epoch)); // crossed; the reader has not looked
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 4, 0, 1)); // waits
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 6, 0, 1)); // instead of it
+    try expectEqual(status.OK, t.send(pair.a, "after"));
+    var in: [16]u8 = undefined;
+    try expectEqual(@as(i32, 5), abi.fable_receive(pair.b, &in, 16));
+    for (0..4) |_| for ([2]u32{ pair.a, pair.b }) |end| {
+        try expectEqual(status.OK, epochs.fable_attend(end));
+    };
+    try expectEqual(status.EMPTY, abi.fable_receive(pair.b, &in, 16));
+    try expectEqual(@as(u32, 6), t.block(pair.a, Block.write_transport));
+    try expectEqual(@as(u32, 6), t.block(pair.b, Block.read_transport));
+    var event: epochs.SwitchEvent = undefined;
+    var moved: u32 = 0;
+    while (epochs.fable_event(pair.a, &event) == status.OK) {
+        if (event.what == 3) moved += 1;
+    }
+    try expectEqual(@as(u32, 2), moved);
+    try expectEqual(status.EMPTY, epochs.fable_event(pair.a, &event));
+}
+
+test "a program that lays out records itself crosses when it wants, and keeps what it holds of the old arenas" {
+    const a = options: {
+        var options = std.mem.zeroes(abi.ChannelOptions);
+        options = .{ .size_bytes = @sizeOf(abi.ChannelOptions), .role = 1, .transport = 1, .trust = 1, .ring_bytes = 4096, .max_message_bytes = 4096, .handle = 0, .control_fd = -1, .ring_fd = -1, .peer_doorbell_fd = -1, .peer_data_fd = -1, .peer_link_fd = -1, .flags = 1, .reserved = @splat(0) };
+        try expectEqual(status.OK, abi.fable_channel_new(&options));
+        break :options options;
+    };
+    const b = try t.open(2, .{});
+    try expectEqual(status.OK, t.attach(b, a, 1, -1));
+    try expectEqual(status.OK, t.attach(a, b, 1, -1));
+    defer _ = abi.fable_channel_close(a.handle);
+    defer _ = abi.fable_channel_close(b.handle);
+    try expectEqual(status.OK, t.send(a.handle, "before"));
+    try expectEqual(status.OK, epochs.fable_switch(a.handle, 4, 0, 1));
+    try expect(abi.fable_refill(b.handle) > 0);
+    try expectEqual(status.EMPTY, epochs.fable_cross(a.handle)); // not accepted yet, as far as this end knows
+    try expectEqual(status.OK, epochs.fable_attend(b.handle));
+    try expectEqual(status.OK, epochs.fable_attend(a.handle));
+    try expectEqual(@as(u32, 1), t.block(a.handle, Block.crossing));
+    try expectEqual(@as(u32, 0), t.block(a.handle, Block.write_epoch));
+    try expectEqual(status.OK, t.send(a.handle, "still before"));
+    var size: u32 = 0;
+    const old = abi.fable_channel_arena(a.handle, 0, &size).?;
+    try expectEqual(status.OK, epochs.fable_cross(a.handle));
+    try expect(abi.fable_channel_arena(a.handle, 0, &size).? != old);
+    try expectEqual(@as(u8, 'b'), @as([*]const u8, @ptrCast(old))[8]); // mapped until it is retired
+    try expectEqual(status.OK, t.send(a.handle, "after"));
+    try expect(abi.fable_refill(b.handle) > 0);
+    const lent = abi.fable_channel_arena(b.handle, 1, &size).?;
+    try expectEqual(status.MOVED, abi.fable_refill(b.handle));
+    try expect(abi.fable_channel_arena(b.handle, 1, &size).? != lent);
+    try expectEqual(@as(u8, 'b'), @as([*]const u8, @ptrCast(lent))[8]);
+    try expect(abi.fable_refill(b.handle) > 0);
+    try expectEqual(status.OK, abi.fable_consume(b.handle, 16, 1, 5));
+    try expectEqual(status.OK, epochs.fable_retire(b.handle, 1, 0, 2, 18));
+    try expectEqual(status.BAD_ARGUMENT, epochs.fable_retire(b.handle, 1, 0, 0, 0));
+    var figures: abi.Stats = undefined;
+    _ = abi.fable_channel_stats(b.handle, &figures);
+    try expectEqual(@as(u64, 3), figures.messages_delivered);
+    try expectEqual(@as(u64, 23), figures.bytes_delivered);
+    _ = epochs.fable_attend(a.handle); // crossed
+    try expectEqual(status.OK, epochs.fable_retire(a.handle, 0, 0, 0, 0));
+}

@@ -1,0 +1,190 @@
+//! Paths of a direction: made by its writer, mapped by its reader after verification, given back.
+
+const channels = @import("channel.zig");
+const link = @import("../layout/link.zig");
+const record = @import("../layout/record.zig");
+const bells = @import("bell.zig");
+const streams = @import("stream.zig");
+const Writer = @import("record_writer.zig").Writer;
+const Order = @import("epochs.zig").Order;
+const Kind = channels.Kind;
+const Outcome = channels.Outcome;
+
+pub fn Paths(comptime Sys: type, comptime Self: type) type {
+    return struct {
+        const Out = Self.Out;
+        const In = Self.In;
+
+        pub fn present(fds: []const i32) []const i32 {
+            var count: usize = 0;
+            while (count < fds.len and fds[count] >= 0) count += 1;
+            return fds[0..count];
+        }
+
+        // ---- the writer's end ----
+
+        /// `fds`: what the reader gets.
+        pub fn makeOut(c: *Self, out: *Out, order: Order, fds: *[link.max_fds]i32) Outcome {
+            if (order.kind.sharedMemory()) return makeRing(c, out, order.ring_bytes, &fds[0]);
+            const address = Sys.mapPrivate(order.ring_bytes);
+            if (!out.arena.set(address, order.ring_bytes)) return c.system(address);
+            out.transport = .{ .stream = .{
+                .writer = .init(out.arena.address.?, order.ring_bytes, c.options.max_message, undefined, &c.bell),
+                .medium = mediumOf(order.kind),
+                .sent_to = c.bell.own.streamSent(out.epoch),
+            } };
+            out.live = true;
+            const t = &out.transport.stream;
+            t.writer.released_at = &t.acked;
+            @atomicStore(u64, t.sent_to, 0, .release);
+            var ends: [2]i32 = .{ -1, -1 };
+            const rc = switch (order.kind) {
+                .unix => Sys.pair(&ends),
+                .tcp => Sys.tcpPair(&ends, false),
+                .tcp_nodelay => Sys.tcpPair(&ends, true),
+                .pipe, .vmsplice_coop => Sys.pipePair(&ends),
+                else => return .unsupported,
+            };
+            if (rc < 0) return c.system(rc);
+            // of a pipe the writing end comes second
+            const writing: usize = if (t.medium == .socket) 0 else 1;
+            t.fd = ends[writing];
+            fds[0] = ends[1 - writing];
+            return if (t.medium == .socket) .ok else finishPipe(c, t, fds, order.kind == .vmsplice_coop);
+        }
+
+        fn finishPipe(c: *Self, t: *Self.StreamOut, fds: *[link.max_fds]i32, spliced: bool) Outcome {
+            const kept = Sys.duplicate(fds[0]);
+            if (kept < 0) return c.system(kept);
+            t.kept_fd = @intCast(kept);
+            if (!spliced) return .ok;
+            var ends: [2]i32 = undefined;
+            const rc = Sys.pipePair(&ends);
+            if (rc < 0) return c.system(rc);
+            t.acks_fd = ends[0];
+            fds[1] = ends[1];
+            return .ok;
+        }
+
+        fn mediumOf(kind: Kind) streams.Medium {
+            return switch (kind) {
+                .pipe => .pipe,
+                .vmsplice_coop => .splice,
+                else => .socket,
+            };
+        }
+
+        /// A sealed ring, prefaulted by its writer so that the memory is charged to it.
+        pub fn makeRing(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
+            const made = Sys.create("fable-ring", size);
+            if (made < 0) return c.system(made);
+            fd.* = @intCast(made);
+            const address = Sys.mapShared(fd.*, size, true);
+            if (!out.arena.set(address, size)) return c.system(address);
+            var rc = Sys.populate(out.arena.address.?, size);
+            if (rc < 0) return c.system(rc);
+            rc = Sys.seal(fd.*, if (c.strict or c.options.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size);
+            if (rc < 0) return c.system(rc);
+            out.transport = .{ .ring = .{ .writer = .init(out.arena.address.?, size, c.options.max_message, &bells.nobody.released_even, &c.bell) } };
+            out.live = true;
+            return .ok;
+        }
+
+        pub fn dropOut(out: *Out) void {
+            if (out.live) switch (out.transport) {
+                inline else => |*t| t.close(),
+            };
+            out.live = false;
+            out.arena.drop();
+        }
+
+        /// The records from `first` on, `size` bytes without PADs, in sealed memory.
+        pub fn pack(c: *Self, w: *const Writer, first: u64, size: u64, fd: *i32) Outcome {
+            const made = Sys.create("fable-rest", @intCast(size));
+            if (made < 0) return c.system(made);
+            fd.* = @intCast(made);
+            var memory: Self.Mapping = .{};
+            const address = Sys.mapShared(fd.*, @intCast(size), true);
+            if (!memory.set(address, @intCast(size))) return c.system(address);
+            defer memory.drop();
+            const rc = Sys.populate(memory.address.?, memory.size);
+            if (rc < 0) return c.system(rc);
+            var at = first;
+            var filled: usize = 0;
+            while (at < w.published and filled < memory.size) {
+                const stop = w.runEnd(at, w.published) orelse {
+                    at = w.lapEnd(at);
+                    continue;
+                };
+                const part: usize = @min(@as(usize, @intCast(stop - at)), memory.size - filled);
+                @memcpy(memory.address.?[filled..][0..part], (w.base + (@as(u32, @truncate(at)) & w.mask))[0..part]);
+                filled += part;
+                at = stop;
+            }
+            const sealed = Sys.seal(fd.*, Sys.seals_read_only);
+            return if (sealed < 0) c.system(sealed) else .ok;
+        }
+
+        // ---- the reader's end ----
+
+        /// Takes what it keeps of `fds` (sets it to -1).
+        pub fn mapIn(c: *Self, in: *In, size: u32, fds: []i32) Outcome {
+            if (!record.validRingBytes(size)) return .bad_region;
+            if (in.kind == .shmem_pipe or (in.kind == .vmsplice_coop and c.copies)) return .unsupported;
+            const wanted: usize = if (in.kind == .vmsplice_coop) 2 else 1;
+            if (fds.len != wanted) return .bad_region;
+            if (in.kind.sharedMemory()) return mapRing(c, in, fds[0], size);
+            const right = switch (in.kind) {
+                .unix => Sys.isStream(fds[0]),
+                .tcp, .tcp_nodelay => Sys.isTcp(fds[0]),
+                .pipe => Sys.isPipe(fds[0]),
+                else => Sys.isPipe(fds[0]) and Sys.isPipe(fds[1]),
+            };
+            if (!right) return .bad_region;
+            const address = Sys.mapPrivate(size);
+            if (!in.arena.set(address, size)) return c.system(address);
+            in.transport = .{ .stream = .{
+                .reader = .init(in.arena.address.?, size, c.options.max_message, &c.bell),
+                .medium = mediumOf(in.kind),
+                .fd = fds[0],
+                .acks_fd = if (wanted == 2) fds[1] else -1,
+                .received_to = c.bell.own.released(in.epoch),
+                .sent_at = c.bell.peer.streamSent(in.epoch),
+            } };
+            in.live = true;
+            @memset(fds, -1);
+            return .ok;
+        }
+
+        /// The descriptor stays the caller's.
+        pub fn mapRing(c: *Self, in: *In, fd: i32, size: u32) Outcome {
+            const seals = if (c.strict) Sys.seals_read_only else Sys.seals_fixed_size;
+            if (!Sys.isRegion(fd, size, seals)) return .bad_region;
+            var copies = c.copies;
+            if (!copies) {
+                // writable only so that a stray store of the application into a lent buffer is no crash
+                copies = !in.ring.set(Sys.mapShared(fd, size, true), size);
+            }
+            if (copies) {
+                var address = Sys.mapShared(fd, size, false);
+                if (!in.ring.set(address, size)) return c.system(address);
+                address = Sys.mapPrivate(size);
+                if (!in.arena.set(address, size)) return c.system(address);
+            }
+            const base = in.ring.address.?;
+            in.transport = .{ .ring = .{ .reader = .init(base, if (copies) in.arena.address.? else base, size, c.options.max_message, &c.bell) } };
+            in.transport.ring.reader.released_to = c.bell.own.released(in.epoch);
+            in.live = true;
+            return .ok;
+        }
+
+        pub fn dropIn(in: *In) void {
+            if (in.live) switch (in.transport) {
+                inline else => |*t| t.close(),
+            };
+            in.live = false;
+            in.arena.drop();
+            in.ring.drop();
+        }
+    };
+}
