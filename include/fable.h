@@ -240,7 +240,7 @@ typedef struct fable_credentials { uint32_t pid, uid, gid; int32_t pid_fd; uint6
 int32_t fable_peer_credentials(int32_t fd, fable_credentials *out);   /* SO_PEERCRED, SO_PEERPIDFD (else pidfd_open, checked); start_time from /proc, 0 where it does not show; pid_fd becomes the caller's. HUNG_UP when the peer's process is gone */
 typedef struct fable_region_facts { uint64_t device, inode, size_bytes; uint32_t seals, is_memory; } fable_region_facts;
 int32_t fable_region_check(int32_t fd, fable_region_facts *out);
-int32_t fable_stream_check(int32_t fd);                               /* 1: a Unix stream socket, as doorbells and data paths are; 0: anything else */
+int32_t fable_socket_check(int32_t fd);                               /* 1: a Unix stream socket, as doorbells and data paths are; 5: a Unix packet socket, as links are; 0: anything else */
 int32_t fable_pid_open(uint32_t pid);                                 /* -> pidfd */
 int32_t fable_pid_dead(int32_t pid_fd);                               /* 1 dead, 0 alive */
 int32_t fable_close(int32_t fd);

@@ -31,6 +31,8 @@ export interface BrokerIo {
   region(fd: number): RegionFacts | undefined;
   /** True for a Unix stream socket. */
   isStream(fd: number): boolean;
+  /** True for a Unix packet socket. */
+  isPackets(fd: number): boolean;
   /** A read-only mapping of a control region, for figures; -1 if that fails. The descriptor stays the caller's. */
   observe(controlFd: number): number;
   figures(observer: number): Figures;

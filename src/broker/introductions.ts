@@ -26,7 +26,7 @@ interface HeldHalf {
 }
 
 export interface IntroductionsOptions {
-  readonly io: Pick<BrokerIo, "now" | "close" | "region" | "isStream">;
+  readonly io: Pick<BrokerIo, "now" | "close" | "region" | "isStream" | "isPackets">;
   readonly table: Table;
   readonly lives: Lives;
   readonly tickets: Tickets;
@@ -61,12 +61,16 @@ export class Introductions {
       throw new FableError("REFUSED", "ring and control region are the same memory", { remedy: "each region has its own" });
     }
     // A listener's event loop will watch these: a pipe or a listening socket could block it or drive it mad.
-    for (const index of offered.transport === "unix" ? [1, 2] : [2]) {
+    const kernel = offered.transport === "unix";
+    for (const index of kernel ? [1, 3] : [2]) {
       if (!io.isStream(descriptors.peek(index))) {
         throw new FableError("REFUSED", "a doorbell or data path is no Unix stream socket", {
           remedy: "it must be made by the fable library",
         });
       }
+    }
+    if (!io.isPackets(descriptors.peek(kernel ? 2 : 3))) {
+      throw new FableError("REFUSED", "a link is no Unix packet socket", { remedy: "it must be made by the fable library" });
     }
     const { id, to, from, transport, wait, timeout_ms } = request;
     const deadline = io.now() + timeout_ms;

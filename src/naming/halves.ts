@@ -11,7 +11,7 @@ export interface Half {
 
 /** An initiator's half, in the order of the wire. */
 export function halfDescriptors(transport: TransportName, half: OfferedDescriptors): Half {
-  const all = { control: half.controlFd, ring: half.ringFd, doorbell: half.doorbellFd, data: half.dataFd };
+  const all = { control: half.controlFd, ring: half.ringFd, doorbell: half.doorbellFd, link: half.linkFd, data: half.dataFd };
   return pick(halfRoles(transport, "initiator"), all, transport);
 }
 
@@ -60,6 +60,7 @@ export function offerFrom(
     controlFd: half("control"),
     ringFd: kernel ? undefined : half("ring"),
     doorbellFd: half("doorbell"),
+    linkFd: half("link"),
     dataFd: kernel ? half("data") : undefined,
     pidFd: half("pid"),
     ringBytes: message.ring_bytes,

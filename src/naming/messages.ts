@@ -63,7 +63,7 @@ const instant = text(40);
 
 /** What each descriptor beside the frame is, in the order in which they travel. */
 const descriptors = v.pipe(
-  v.array(v.picklist(["control", "ring", "doorbell", "data", "pid", "lock"])),
+  v.array(v.picklist(["control", "ring", "doorbell", "link", "data", "pid", "lock"])),
   v.maxLength(6),
   v.check((roles) => new Set(roles).size === roles.length, "a descriptor twice"),
 );

@@ -16,9 +16,9 @@ export const MAX_FRAME_DESCRIPTORS = 16;
 /** An inclusive range of versions. */
 export type VersionRange = readonly [lowest: number, highest: number];
 
-export const PROTOCOL_RANGE: VersionRange = [1, 1];
+export const PROTOCOL_RANGE: VersionRange = [2, 2];
 /** Versions of the shared-memory layout that this library can be told to use. */
-export const LAYOUT_RANGE: VersionRange = [1, 1];
+export const LAYOUT_RANGE: VersionRange = [2, 2];
 
 /** A message, or why there is none: `fatal` when the sender cannot be followed any further. */
 export type Decoded<T> =
@@ -117,7 +117,7 @@ export function errorFrom(
 export function halfRoles(transport: string, side: "initiator" | "acceptor"): readonly DescriptorRole[] {
   const memory: readonly DescriptorRole[] = transport === "unix" ? ["control"] : ["control", "ring"];
   if (side === "acceptor") return memory;
-  return transport === "unix" ? [...memory, "doorbell", "data"] : [...memory, "doorbell"];
+  return transport === "unix" ? [...memory, "doorbell", "link", "data"] : [...memory, "doorbell", "link"];
 }
 
 /** Splits entries into what fits one frame; `rest` says whether some are left. */

@@ -10,6 +10,8 @@ export interface OfferedDescriptors {
   /** Absent for kernel transports. */
   readonly ringFd?: number;
   readonly doorbellFd: number;
+  /** Where the ends settle reconfigurations. */
+  readonly linkFd: number;
   /** Kernel transports only: the peer's end of the data socket. */
   readonly dataFd?: number;
 }
@@ -58,6 +60,7 @@ export interface Grant {
 /** A connection somebody wants with a listening name. Its descriptors belong to whoever receives the offer. */
 export interface Offer extends Grant {
   readonly doorbellFd: number;
+  readonly linkFd: number;
   readonly dataFd: number | undefined;
   readonly ringBytes: number;
   readonly maxMessageBytes: number;

@@ -2,7 +2,7 @@
  * The words of include/fable.h and the signatures of libfable.so. Written by `zig build bindings`: do not edit.
  */
 
-export const ABI_VERSION = 1;
+export const ABI_VERSION = 2;
 export const OK = 0;
 /** no message yet again: yes, after readable */
 export const EMPTY = -1;
@@ -42,6 +42,8 @@ export const TRUNCATED = -17;
 export const HUNG_UP = -18;
 /** the peer's layout version differs again: no */
 export const ABI_MISMATCH = -19;
+/** fable_refill: what follows lies in another read arena again: yes, after taking that arena */
+export const MOVED = -20;
 /** a record header of unknown kind */
 export const FAULT_KIND = 1;
 /** a record length outside the ring, smaller than its payload, or over the limit */
@@ -58,6 +60,19 @@ export const TRANSPORT_MEMPIPE = 1;
 export const TRANSPORT_MEMPIPE_SPIN = 2;
 export const TRANSPORT_MEMPIPE_FUTEX = 3;
 export const TRANSPORT_UNIX = 4;
+/** this and those below: only by fable_switch(), a channel never begins with them */
+export const TRANSPORT_TCP = 5;
+export const TRANSPORT_TCP_NODELAY = 6;
+export const TRANSPORT_PIPE = 7;
+/** trusted peers only */
+export const TRANSPORT_VMSPLICE_COOP = 8;
+export const TRANSPORT_SHMEM_PIPE = 9;
+/** an end's own program */
+export const REASON_PROGRAM = 1;
+export const REASON_OPERATOR = 2;
+export const REASON_POLICY = 3;
+/** the path before broke while both ends live */
+export const REASON_PATH_LOST = 4;
 export const ROLE_INITIATOR = 1;
 export const ROLE_ACCEPTOR = 2;
 export const TRUSTED = 1;
@@ -87,12 +102,32 @@ export const BLOCK_PEER_STATE = 3;
 export const BLOCK_ERRNO = 4;
 /** FABLE_FAULT_* after FABLE_PEER_FAULT; size of the message after TOO_LARGE of fable_receive() */
 export const BLOCK_DETAIL = 5;
-/** epoch word of this end */
-export const BLOCK_EPOCH = 6;
-/** how often this end announced a sleep by doorbell: the peer may ring once for each */
+/** how many transports the outgoing direction has had before this one */
+export const BLOCK_WRITE_EPOCH = 6;
+/** how often the peer may have rung: once for each announced sleep and for each order */
 export const BLOCK_SLEEPS = 7;
-/** after fable_send(): where in the write arena the next record goes */
+/** after fable_send() and fable_cross(): where in the write arena the next record goes */
 export const BLOCK_WRITE_OFFSET = 8;
+/** the same for the incoming direction */
+export const BLOCK_READ_EPOCH = 9;
+/** 1: the next path is ready, fable_cross() takes it; 0: nothing to cross */
+export const BLOCK_CROSSING = 10;
+/** how many events fable_event() has to tell */
+export const BLOCK_EVENTS = 11;
+export const BLOCK_WRITE_TRANSPORT = 12;
+export const BLOCK_READ_TRANSPORT = 13;
+/** fable_channel_options.flags: this end lays out records itself, so only fable_cross() moves it */
+export const WINDOWS = 1;
+/** offered to the peer; outgoing only */
+export const SWITCH_PENDING = 1;
+/** accepted: fable_cross() may be called; outgoing only */
+export const SWITCH_READY = 2;
+/** the marker is behind us: messages take the new path */
+export const SWITCH_MOVED = 3;
+/** the peer has everything of the old path; outgoing only */
+export const SWITCH_DRAINED = 4;
+/** it stays as it is */
+export const SWITCH_REFUSED = 5;
 export const CAPABILITY_MEMBARRIER = 1;
 export const CAPABILITY_SEALS = 2;
 export const CAPABILITY_FUTURE_WRITE_SEAL = 3;
@@ -114,6 +149,8 @@ export const CHANNEL_OPTIONS_CONTROL_FD = 7;
 export const CHANNEL_OPTIONS_RING_FD = 8;
 export const CHANNEL_OPTIONS_PEER_DOORBELL_FD = 9;
 export const CHANNEL_OPTIONS_PEER_DATA_FD = 10;
+export const CHANNEL_OPTIONS_PEER_LINK_FD = 11;
+export const CHANNEL_OPTIONS_FLAGS = 12;
 export const CHANNEL_OPTIONS_WORDS = 16;
 
 /** Words of fable_peer, a Uint32Array. */
@@ -127,7 +164,20 @@ export const PEER_DATA_FD = 6;
 export const PEER_PID_FD = 7;
 export const PEER_PEER_MAX_MESSAGE_BYTES = 8;
 export const PEER_PEER_RING_BYTES = 9;
+export const PEER_LINK_FD = 10;
 export const PEER_WORDS = 12;
+
+/** Words of fable_switch_event, a Uint32Array. */
+export const SWITCH_EVENT_DIRECTION = 0;
+export const SWITCH_EVENT_WHAT = 1;
+export const SWITCH_EVENT_FROM = 2;
+export const SWITCH_EVENT_TO = 3;
+export const SWITCH_EVENT_EPOCH = 4;
+export const SWITCH_EVENT_REASON = 5;
+export const SWITCH_EVENT_STATUS = 6;
+export const SWITCH_EVENT_OLD_BYTES = 7;
+export const SWITCH_EVENT_AT_NS = 8;
+export const SWITCH_EVENT_WORDS = 10;
 
 /** Words of fable_wait_entry, a Uint32Array. */
 export const WAIT_ENTRY_HANDLE = 0;
@@ -159,6 +209,12 @@ export const signatures = {
   receive: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   take: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   channel_stats: { parameters: ["u32", "buffer"], result: "i32" },
+  switch: { parameters: ["u32", "u32", "u32", "u32"], result: "i32" },
+  ask: { parameters: ["u32", "u32", "u32", "u32"], result: "i32" },
+  attend: { parameters: ["u32"], result: "i32" },
+  cross: { parameters: ["u32"], result: "i32" },
+  retire: { parameters: ["u32", "u32", "u32", "u32", "u32"], result: "i32" },
+  event: { parameters: ["u32", "buffer"], result: "i32" },
   poll: { parameters: ["buffer", "u32", "u32", "u32"], result: "i32" },
   awake: { parameters: ["u32"], result: "i32" },
   wait: { parameters: ["buffer", "u32", "i32", "u32", "i32"], result: "i32" },
@@ -168,7 +224,7 @@ export const signatures = {
   accept: { parameters: ["i32"], result: "i32" },
   frame_send: { parameters: ["i32", "buffer", "u32", "buffer", "u32"], result: "i32" },
   frame_receive: { parameters: ["i32", "buffer", "u32", "buffer", "u32", "buffer"], result: "i32" },
-  stream_check: { parameters: ["i32"], result: "i32" },
+  socket_check: { parameters: ["i32"], result: "i32" },
   peer_credentials: { parameters: ["i32", "buffer"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   dup: { parameters: ["i32"], result: "i32" },

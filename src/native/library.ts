@@ -33,6 +33,13 @@ export interface Library {
   receive(handle: number, out: Uint8Array, capacityBytes: number): number;
   take(handle: number, out: Uint8Array, capacityBytes: number): number;
 
+  switch(handle: number, transport: number, ringBytes: number, reason: number): number;
+  ask(handle: number, transport: number, ringBytes: number, reason: number): number;
+  attend(handle: number): number;
+  cross(handle: number): number;
+  retire(handle: number, which: number, epoch: number, messages: number, payloadBytes: number): number;
+  event(handle: number, out: Uint32Array): number;
+
   poll(entries: Uint32Array, count: number, spinNs: number, announce: number): number;
   awake(handle: number): number;
   wait(entries: Uint32Array, count: number, timeoutMs: number, spinNs: number, wakeFd: number): number;
@@ -45,7 +52,7 @@ export interface Library {
   frame_receive(fd: number, out: Uint8Array, capacityBytes: number, fds: Int32Array, fdCapacity: number, fdCount: Uint32Array): number;
   peer_credentials(fd: number, out: Uint32Array): number;
   region_check(fd: number, out: Uint32Array): number;
-  stream_check(fd: number): number;
+  socket_check(fd: number): number;
   pid_open(pid: number): number;
   pid_dead(pidFd: number): number;
   close(fd: number): number;

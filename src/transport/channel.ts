@@ -10,10 +10,12 @@ import {
   BLOCK_WORDS,
   BLOCK_WRITE_OFFSET,
   CHANNEL_OPTIONS_CONTROL_FD,
+  CHANNEL_OPTIONS_FLAGS,
   CHANNEL_OPTIONS_HANDLE,
   CHANNEL_OPTIONS_MAX_MESSAGE_BYTES,
   CHANNEL_OPTIONS_PEER_DATA_FD,
   CHANNEL_OPTIONS_PEER_DOORBELL_FD,
+  CHANNEL_OPTIONS_PEER_LINK_FD,
   CHANNEL_OPTIONS_RING_BYTES,
   CHANNEL_OPTIONS_RING_FD,
   CHANNEL_OPTIONS_ROLE,
@@ -28,6 +30,7 @@ import {
   PEER_DATA_FD,
   PEER_DOORBELL_FD,
   PEER_HANDLE,
+  PEER_LINK_FD,
   PEER_PEER_MAX_MESSAGE_BYTES,
   PEER_PEER_RING_BYTES,
   PEER_PID_FD,
@@ -40,6 +43,7 @@ import {
   ROLE_INITIATOR,
   TRUSTED,
   UNTRUSTED,
+  WINDOWS,
   WRITABLE,
 } from "../native/generated.ts";
 import type { Native } from "../native/native.ts";
@@ -110,11 +114,13 @@ export class Channel implements WritePort, ReadPort, Waitable {
     words[CHANNEL_OPTIONS_TRUST] = settings.trust === "trusted" ? TRUSTED : UNTRUSTED;
     words[CHANNEL_OPTIONS_RING_BYTES] = settings.ringBytes;
     words[CHANNEL_OPTIONS_MAX_MESSAGE_BYTES] = settings.maxMessageBytes;
+    words[CHANNEL_OPTIONS_FLAGS] = WINDOWS;
     check(library, library.channel_new(words), "make a channel");
     const made: MadeDescriptors = {
       controlFd: words[CHANNEL_OPTIONS_CONTROL_FD] | 0,
       ringFd: descriptor(words[CHANNEL_OPTIONS_RING_FD]),
       doorbellFd: descriptor(words[CHANNEL_OPTIONS_PEER_DOORBELL_FD]),
+      linkFd: descriptor(words[CHANNEL_OPTIONS_PEER_LINK_FD]),
       dataFd: descriptor(words[CHANNEL_OPTIONS_PEER_DATA_FD]),
     };
     return new Channel(native, settings.transport, words[CHANNEL_OPTIONS_HANDLE], made);
@@ -141,7 +147,7 @@ export class Channel implements WritePort, ReadPort, Waitable {
     const made = this.#made;
     if (made === undefined) return;
     this.#made = undefined;
-    for (const fd of [made.controlFd, made.ringFd, made.doorbellFd, made.dataFd]) {
+    for (const fd of [made.controlFd, made.ringFd, made.doorbellFd, made.linkFd, made.dataFd]) {
       if (fd !== undefined) this.native.library.close(fd);
     }
   }
@@ -156,6 +162,7 @@ export class Channel implements WritePort, ReadPort, Waitable {
     words[PEER_CONTROL_FD] = peer.controlFd;
     words[PEER_RING_FD] = peer.ringFd ?? NONE;
     words[PEER_DOORBELL_FD] = peer.doorbellFd ?? NONE;
+    words[PEER_LINK_FD] = peer.linkFd ?? NONE;
     words[PEER_DATA_FD] = peer.dataFd ?? NONE;
     words[PEER_PID_FD] = peer.pidFd ?? NONE;
     // A second look at the peer's control region, for its figures: they stay readable when the channel itself has ended.

@@ -1,7 +1,7 @@
 /** Counts of a channel, as numbers: exact up to 2^53. */
 
 /** Words of 64 bits in `fable_stats`. */
-export const STATS_FIELDS = 8;
+export const STATS_FIELDS = 12;
 
 /** Counts of one end, and of what the peer says about its side. */
 export interface Figures {
@@ -19,7 +19,7 @@ export interface Figures {
   readonly waitedNs: number;
 }
 
-/** Order of `fable_stats`: messages_sent bytes_sent messages_delivered bytes_delivered rings sleeps blocked_ns waited_ns. */
+/** Order of `fable_stats`: messages_sent bytes_sent messages_delivered bytes_delivered rings sleeps blocked_ns waited_ns, then write_epoch write_transport switches switch_reason. */
 export function figuresOf(own: BigUint64Array, peer: BigUint64Array): Figures {
   const messagesSent = Number(own[0]);
   const bytesSent = Number(own[1]);

@@ -16,6 +16,8 @@ export interface MadeDescriptors {
   readonly ringFd: number | undefined;
   /** Initiator only. */
   readonly doorbellFd: number | undefined;
+  /** Initiator only. */
+  readonly linkFd: number | undefined;
   /** Initiator of a kernel transport only. */
   readonly dataFd: number | undefined;
 }
@@ -27,6 +29,7 @@ export interface PeerDescriptors {
   readonly controlFd: number;
   readonly ringFd: number | undefined;
   readonly doorbellFd: number | undefined;
+  readonly linkFd: number | undefined;
   readonly dataFd: number | undefined;
   readonly pidFd: number | undefined;
 }

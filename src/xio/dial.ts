@@ -34,7 +34,7 @@ export async function dialName(session: Session, to: string, from: string | unde
     names.flowOpened(grant.flow, channel.made.controlFd);
     channel.closeMade();
     const unsubscribe = { dead: () => {} };
-    const handle = completeHandle(channel, { ...grant, doorbellFd: undefined, dataFd: undefined }, settings, {
+    const handle = completeHandle(channel, { ...grant, doorbellFd: undefined, linkFd: undefined, dataFd: undefined }, settings, {
       peer: { name: grant.peerName, pid: grant.peerPid, uid: grant.peerUid },
       flow: grant.flow,
       released() {
@@ -52,7 +52,7 @@ export async function dialName(session: Session, to: string, from: string | unde
 }
 
 function offered(channel: Channel): OfferedDescriptors {
-  const { controlFd, ringFd, doorbellFd, dataFd } = channel.made;
-  if (doorbellFd === undefined) throw new Error("an initiator without a doorbell");
-  return { controlFd, doorbellFd, ...(ringFd === undefined ? {} : { ringFd }), ...(dataFd === undefined ? {} : { dataFd }) };
+  const { controlFd, ringFd, doorbellFd, linkFd, dataFd } = channel.made;
+  if (doorbellFd === undefined || linkFd === undefined) throw new Error("an initiator without a doorbell or link");
+  return { controlFd, doorbellFd, linkFd, ...(ringFd === undefined ? {} : { ringFd }), ...(dataFd === undefined ? {} : { dataFd }) };
 }

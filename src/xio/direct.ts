@@ -73,11 +73,11 @@ export async function offerChannel(native: Native, socket: number, options: Dire
   const transport = transportByName(options.transport ?? "mempipe");
   const channel = makeHalf(native, "initiator", transport, settings.trust, settings);
   try {
-    const { controlFd, ringFd, doorbellFd, dataFd } = channel.made;
-    send(native, socket, { transport: transport.name, trust: settings.trust }, [controlFd, doorbellFd, ringFd ?? dataFd]);
+    const { controlFd, ringFd, doorbellFd, linkFd, dataFd } = channel.made;
+    send(native, socket, { transport: transport.name, trust: settings.trust }, [controlFd, doorbellFd, linkFd, ringFd ?? dataFd]);
     const { greeting, descriptors } = await receive(native, socket);
     const [theirs, ring] = descriptors;
-    const half = { trust: greeting.trust, controlFd: theirs, ringFd: ring, doorbellFd: undefined, dataFd: undefined };
+    const half = { trust: greeting.trust, controlFd: theirs, ringFd: ring, doorbellFd: undefined, linkFd: undefined, dataFd: undefined };
     return complete(native, socket, channel, half, options);
   } catch (error) {
     channel.close();
@@ -91,9 +91,9 @@ export async function answerChannel(native: Native, socket: number, options: Cha
   const { greeting, descriptors } = await receive(native, socket);
   const trust = settings.trust === "untrusted" ? settings.trust : greeting.trust;
   const { channel, transport } = acceptorHalf(native, greeting, trust, settings, descriptors);
-  const [controlFd, doorbellFd, third] = descriptors;
+  const [controlFd, doorbellFd, linkFd, third] = descriptors;
   const { ringFd, dataFd } = transport.sharedMemory ? { ringFd: third, dataFd: undefined } : { ringFd: undefined, dataFd: third };
-  const handle = complete(native, socket, channel, { trust, controlFd, doorbellFd, ringFd, dataFd }, options);
+  const handle = complete(native, socket, channel, { trust, controlFd, doorbellFd, linkFd, ringFd, dataFd }, options);
   send(native, socket, { transport: transport.name, trust }, [channel.made.controlFd, channel.made.ringFd]);
   channel.closeMade();
   return handle;

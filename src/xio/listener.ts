@@ -131,7 +131,7 @@ export class Listener implements AsyncIterable<Handle>, AsyncDisposable {
 }
 
 function closeOffer(session: Session, offer: Offer): void {
-  for (const fd of [offer.controlFd, offer.ringFd, offer.doorbellFd, offer.dataFd, offer.pidFd]) {
+  for (const fd of [offer.controlFd, offer.ringFd, offer.doorbellFd, offer.linkFd, offer.dataFd, offer.pidFd]) {
     if (fd !== undefined && fd >= 0) session.native.library.close(fd);
   }
 }

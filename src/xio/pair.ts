@@ -73,7 +73,13 @@ function duplicate(native: Native, made: MadeDescriptors): MadeDescriptors {
     return fdCopy;
   };
   try {
-    return { controlFd: copy(made.controlFd)!, ringFd: copy(made.ringFd), doorbellFd: copy(made.doorbellFd), dataFd: copy(made.dataFd) };
+    return {
+      controlFd: copy(made.controlFd)!,
+      ringFd: copy(made.ringFd),
+      doorbellFd: copy(made.doorbellFd),
+      linkFd: copy(made.linkFd),
+      dataFd: copy(made.dataFd),
+    };
   } catch (error) {
     for (const fd of copies) library.close(fd);
     throw error;

@@ -81,9 +81,10 @@ pub const Credentials = extern struct {
 };
 
 /// For descriptors that somebody else passed: 1 when it is a Unix stream socket, 0 when it is anything else.
-pub export fn fable_stream_check(fd: i32) callconv(.c) i32 {
+pub export fn fable_socket_check(fd: i32) callconv(.c) i32 {
     if (fd < 0) return status.BAD_ARGUMENT;
-    return @intFromBool(frames.isStream(fd));
+    if (frames.isStream(fd)) return 1;
+    return if (frames.isPackets(fd)) 5 else 0;
 }
 
 /// start_time is 0 where /proc does not show the process (another pid namespace, hidepid).

@@ -37,7 +37,7 @@ pub export fn fable_control_stats(id: u32, out: ?*anyopaque) callconv(.c) i32 {
     const region = observers.hold(id) orelse return status.BAD_HANDLE;
     defer observers.release();
     inline for (@typeInfo(Stats).@"struct".fields) |field| {
-        @field(stats, field.name) = @atomicLoad(u64, &@field(region, field.name), .monotonic);
+        @field(stats, field.name) = @atomicLoad(@TypeOf(@field(region, field.name)), &@field(region, field.name), .monotonic);
     }
     return status.OK;
 }

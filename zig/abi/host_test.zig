@@ -285,10 +285,10 @@ test "what passes for a doorbell is a connected Unix stream socket, and nothing 
     var stream: [2]i32 = undefined;
     try testing.expectEqual(status.OK, host.fable_socketpair(1, &stream));
     defer closeAll(&stream);
-    try testing.expectEqual(1, host.fable_stream_check(stream[0]));
+    try testing.expectEqual(1, host.fable_socket_check(stream[0]));
     const packets = try seqpacket();
     defer closeAll(&packets);
-    try testing.expectEqual(0, host.fable_stream_check(packets[0]));
+    try testing.expectEqual(5, host.fable_socket_check(packets[0]));
     const listening: i32 = @intCast(linux.socket(linux.AF.UNIX, linux.SOCK.STREAM, 0));
     const internet: i32 = @intCast(linux.socket(linux.AF.INET, linux.SOCK.STREAM, 0));
     var pipe: [2]i32 = undefined;
@@ -298,6 +298,6 @@ test "what passes for a doorbell is a connected Unix stream socket, and nothing 
     const family: u16 = linux.AF.UNIX;
     try testing.expectEqual(0, linux.bind(listening, @ptrCast(&family), 2));
     try testing.expectEqual(0, linux.listen(listening, 1));
-    for ([_]i32{ listening, internet, pipe[0], pipe[1], 9999 }) |fd| try testing.expectEqual(0, host.fable_stream_check(fd));
-    try testing.expectEqual(status.BAD_ARGUMENT, host.fable_stream_check(-1));
+    for ([_]i32{ listening, internet, pipe[0], pipe[1], 9999 }) |fd| try testing.expectEqual(0, host.fable_socket_check(fd));
+    try testing.expectEqual(status.BAD_ARGUMENT, host.fable_socket_check(-1));
 }

@@ -212,6 +212,11 @@ pub fn isStream(fd: i32) bool {
     return option(fd, linux.SO.DOMAIN) == linux.AF.UNIX and option(fd, linux.SO.TYPE) == linux.SOCK.STREAM and option(fd, linux.SO.ACCEPTCONN) == 0;
 }
 
+/// True for a connected Unix packet socket.
+pub fn isPackets(fd: i32) bool {
+    return option(fd, linux.SO.DOMAIN) == linux.AF.UNIX and option(fd, linux.SO.TYPE) == linux.SOCK.SEQPACKET and option(fd, linux.SO.ACCEPTCONN) == 0;
+}
+
 /// A number of the socket layer, or minus errno.
 fn option(fd: i32, name: u32) isize {
     var value: i32 = 0;

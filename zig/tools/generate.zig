@@ -48,6 +48,7 @@ fn writeConstants(out: *std.Io.Writer) !void {
 
 /// Structs are passed as Uint32Array: the index of each word, and how many words there are.
 fn writeStructs(out: *std.Io.Writer) !void {
+    @setEvalBranchQuota(10_000);
     inline for (.{
         .{ "CHANNEL_OPTIONS", fable.abi.ChannelOptions },
         .{ "PEER", fable.abi.Peer },
