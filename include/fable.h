@@ -155,7 +155,12 @@ int32_t fable_channel_doorbell(uint32_t handle);            /* owner. the doorbe
  * a window are to be skipped, and count when consuming; END is never in one. Not to be mixed with fable_receive(). */
 int32_t fable_refill(uint32_t handle);
 int32_t fable_consume(uint32_t handle, uint32_t bytes, uint32_t messages, uint32_t payload_bytes); /* owner. gives the oldest `bytes` of what was handed out back to the writer */
+/* owner. shmem-pipe: gives back records that were handed out, whichever; BAD_ARGUMENT if they were not, UNSUPPORTED for other transports */
+int32_t fable_give_back(uint32_t handle, uint32_t offset, uint32_t bytes, uint32_t messages, uint32_t payload_bytes);
 int32_t fable_space(uint32_t handle);                       /* owner. bytes free after the published position, or ENDED PEER_DEAD PEER_FAULT */
+/* owner. The same, and of a heap (shmem-pipe) another stretch of at least `needed` bytes if there is one; the next record then goes to
+ * block[WRITE_OFFSET]. Only while nothing is laid out and unpublished. */
+int32_t fable_room(uint32_t handle, uint32_t needed);
 int32_t fable_publish(uint32_t handle, uint32_t bytes, uint32_t word0, uint32_t word1, uint32_t messages, uint32_t payload_bytes); /* owner. publishes `bytes` of laid-out records; their first header is word0, word1 */
 int32_t fable_pump(uint32_t handle);                        /* owner. kernel transports: bytes still queued in the arena after trying to send, ENDED or PEER_DEAD once nobody will take them; 0 for rings */
 int32_t fable_close_write(uint32_t handle);                 /* owner. half-close: END after everything published */

@@ -199,6 +199,8 @@ export const signatures = {
   refill: { parameters: ["u32"], result: "i32" },
   consume: { parameters: ["u32", "u32", "u32", "u32"], result: "i32" },
   space: { parameters: ["u32"], result: "i32" },
+  room: { parameters: ["u32", "u32"], result: "i32" },
+  give_back: { parameters: ["u32", "u32", "u32", "u32", "u32"], result: "i32" },
   publish: { parameters: ["u32", "u32", "u32", "u32", "u32", "u32"], result: "i32" },
   pump: { parameters: ["u32"], result: "i32" },
   close_write: { parameters: ["u32"], result: "i32" },

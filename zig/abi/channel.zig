@@ -167,6 +167,19 @@ pub export fn fable_space(handle: u32) callconv(.c) i32 {
     return channel.space();
 }
 
+pub export fn fable_room(handle: u32, needed: u32) callconv(.c) i32 {
+    var refused: i32 = 0;
+    const channel = call.enter(handle, &refused) orelse return refused;
+    if (needed > record.max_ring_bytes) return status.BAD_ARGUMENT;
+    return channel.room(needed);
+}
+
+pub export fn fable_give_back(handle: u32, offset: u32, bytes: u32, messages: u32, payload_bytes: u32) callconv(.c) i32 {
+    var refused: i32 = 0;
+    const channel = call.enter(handle, &refused) orelse return refused;
+    return answer(channel.giveBack(offset, bytes, messages, payload_bytes));
+}
+
 pub export fn fable_publish(handle: u32, bytes: u32, word0: u32, word1: u32, messages: u32, payload_bytes: u32) callconv(.c) i32 {
     var refused: i32 = 0;
     const channel = call.enter(handle, &refused) orelse return refused;

@@ -12,7 +12,7 @@ const t = @import("channel_test.zig");
 const Block = @import("../core/channel.zig").Block;
 const Pair = t.Pair;
 
-const first = [_]u32{ 1, 2, 3, 4, 5, 6, 7, 8 };
+const every = [_]u32{ 1, 2, 3, 4, 5, 6, 7, 8, 9 };
 const max_size = 9000;
 
 /// Numbered messages of random sizes in both directions, each checked.
@@ -102,7 +102,7 @@ test "a channel in use moves between any two transports, and nothing is lost, re
         for (0..60_000) |_| {
             try load.step();
             if (prng.random().uintLessThan(u32, 40) != 0) continue;
-            const kind = first[prng.random().uintLessThan(usize, first.len)];
+            const kind = every[prng.random().uintLessThan(usize, every.len)];
             const end = load.end(prng.random().uintLessThan(usize, 2));
             const sizes = [_]u32{ 0, 4096, 65536, 8192 };
             const size = sizes[prng.random().uintLessThan(usize, sizes.len)];
@@ -134,7 +134,7 @@ test "a path that breaks is replaced, and its undelivered rest is not lost" {
             // a descriptor that somebody shuts down, at either side
             const channel = t.channelOf(load.end(prng.random().uintLessThan(usize, 2)));
             switch (channel.out.transport) {
-                .ring => {},
+                .ring, .heap => {},
                 .stream => |*path| {
                     broken += 1;
                     if (kind <= 6) _ = linux.shutdown(path.fd, @intCast(prng.random().uintLessThan(u32, 3))) else {
@@ -226,4 +226,75 @@ test "a program that lays out records itself crosses when it wants, and keeps wh
     try expectEqual(@as(u64, 23), figures.bytes_delivered);
     _ = epochs.fable_attend(a.handle); // crossed
     try expectEqual(status.OK, epochs.fable_retire(a.handle, 0, 0, 0, 0));
+}
+
+/// A channel whose first direction goes through `kind`, as fresh as one that was just made.
+fn movedTo(kind: u32, setup: t.Setup) !Pair {
+    const pair = try Pair.init(setup);
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, kind, setup.ring_bytes, 1));
+    try expectEqual(status.OK, epochs.fable_attend(pair.b));
+    try expectEqual(status.OK, epochs.fable_attend(pair.a));
+    var in: [16]u8 = undefined;
+    try expectEqual(status.EMPTY, abi.fable_receive(pair.b, &in, 16));
+    try expectEqual(status.OK, epochs.fable_attend(pair.a));
+    try expectEqual(kind, t.block(pair.b, Block.read_transport));
+    return pair;
+}
+
+test "of a heap any record comes back, and makes room where it lay" {
+    const pair = try movedTo(9, .{ .ring_bytes = 4096 });
+    defer pair.deinit();
+    var text: [200]u8 = @splat('x');
+    var windows: [64][2]u32 = undefined;
+    var count: usize = 0;
+    while (t.send(pair.a, &text) == status.OK) {
+        const bytes = abi.fable_refill(pair.b);
+        try expect(bytes > 0);
+        windows[count] = .{ t.block(pair.b, Block.read_offset), @intCast(bytes) };
+        count += 1;
+    }
+    try expect(count >= 12);
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_give_back(pair.b, windows[5][0] + 4, 8, 0, 0));
+    // the middle first
+    try expectEqual(status.OK, abi.fable_give_back(pair.b, windows[5][0], windows[5][1], 1, 200));
+    try expectEqual(status.OK, abi.fable_give_back(pair.b, windows[6][0], windows[6][1], 1, 200));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_give_back(pair.b, windows[6][0], windows[6][1], 1, 200));
+    var entry = [_]@import("../core/wait.zig").Entry{.{ .handle = pair.b, .want = 1, .ready = 0, .reserved = 0 }};
+    _ = @import("wait.zig").fable_poll(&entry, 1, 0, 0); // what came back is told
+    try expectEqual(status.OK, t.send(pair.a, &text));
+    try expect(abi.fable_refill(pair.b) > 0);
+    try expect(t.block(pair.b, Block.read_offset) >= windows[5][0] and t.block(pair.b, Block.read_offset) <= windows[6][0]);
+    // the rest in the order in which it came
+    var left: u32 = 0;
+    for (windows[0..count], 0..) |window, i| {
+        if (i != 5 and i != 6) left += window[1];
+    }
+    try expectEqual(status.OK, abi.fable_consume(pair.b, left, @intCast(count - 2), 0));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_consume(pair.b, 8192, 0, 0));
+}
+
+test "who gives back what was not out, or names runs that cannot be, loses the channel" {
+    const heap = @import("../core/heap.zig");
+    for ([_]heap.Run{ .{ .offset = 0, .bytes = 4096 }, .{ .offset = 4, .bytes = 8 }, .{ .offset = 8000, .bytes = 8 }, .{ .offset = 8, .bytes = 0 } }) |lie| {
+        const pair = try movedTo(9, .{ .ring_bytes = 4096 });
+        defer pair.deinit();
+        const back = t.channelOf(pair.b).in.transport.heap.back_fd;
+        try expectEqual(@as(usize, 8), linux.write(back, @ptrCast(&lie), 8));
+        var text: [200]u8 = @splat('x');
+        var answer: i32 = status.OK;
+        for (0..64) |_| {
+            answer = t.send(pair.a, &text);
+            if (answer != status.OK) break;
+        }
+        try expectEqual(status.PEER_FAULT, answer);
+    }
+    for ([_]heap.Run{ .{ .offset = 4096, .bytes = 8 }, .{ .offset = 0, .bytes = 8192 }, .{ .offset = 4, .bytes = 8 }, .{ .offset = heap.special, .bytes = 99 }, .{ .offset = 2048, .bytes = 64 } }) |lie| {
+        for ([_]u32{ 1, 2 }) |trust| {
+            const pair = try movedTo(9, .{ .ring_bytes = 4096, .trust = trust });
+            defer pair.deinit();
+            const out = t.channelOf(pair.a).out.transport.heap.fd;
+            try expectEqual(@as(usize, 8), linux.write(out, @ptrCast(&lie), 8));
+            try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+        }
+    }
 }

@@ -177,6 +177,6 @@ test "the structs have the sizes of the header" {
     const abi = @import("channel.zig");
     try std.testing.expectEqual(64, @sizeOf(abi.ChannelOptions));
     try std.testing.expectEqual(48, @sizeOf(abi.Peer));
-    try std.testing.expectEqual(64, @sizeOf(abi.Stats));
+    try std.testing.expectEqual(96, @sizeOf(abi.Stats));
     try std.testing.expectEqual(16, @sizeOf(@import("../core/wait.zig").Entry));
 }

@@ -10,6 +10,8 @@ const bells = @import("bell.zig");
 const pace = @import("pace.zig");
 const transports = @import("transports.zig");
 const streams = @import("stream.zig");
+const HeapOf = @import("heap.zig").HeapOut;
+const HeapInOf = @import("heap_in.zig").HeapIn;
 const epochs = @import("epochs.zig");
 const Writer = @import("record_writer.zig").Writer;
 const Joiner = @import("joiner.zig").Joiner;
@@ -27,6 +29,10 @@ pub const Kind = enum(u32) {
 
     pub fn sharedMemory(k: Kind) bool {
         return @intFromEnum(k) <= @intFromEnum(Kind.mempipe_futex);
+    }
+    /// Records lie in memory that both ends map.
+    pub fn memory(k: Kind) bool {
+        return k.sharedMemory() or k == .shmem_pipe;
     }
     /// A channel can begin with it.
     pub fn first(k: Kind) bool {
@@ -97,15 +103,17 @@ pub fn Channel(comptime Sys: type) type {
         const Self = @This();
         pub const StreamOut = streams.StreamOut(Sys);
         pub const StreamIn = streams.StreamIn(Sys);
+        pub const HeapOut = HeapOf(Sys);
+        pub const HeapIn = HeapInOf(Sys);
 
         comptime {
-            transports.check(&.{ transports.RingOut, StreamOut });
-            transports.check(&.{ transports.RingIn, StreamIn });
+            transports.check(&.{ transports.RingOut, StreamOut, HeapOut });
+            transports.check(&.{ transports.RingIn, StreamIn, HeapIn });
         }
 
         /// One path of the outgoing direction.
         pub const Out = struct {
-            transport: union(enum) { ring: transports.RingOut, stream: StreamOut },
+            transport: union(enum) { ring: transports.RingOut, stream: StreamOut, heap: HeapOut },
             kind: Kind,
             arena: Mapping = .{},
             epoch: u32 = 0,
@@ -116,7 +124,7 @@ pub fn Channel(comptime Sys: type) type {
         };
         /// One path of the incoming direction: what the program reads from, and the peer's ring if that is something else.
         pub const In = struct {
-            transport: union(enum) { ring: transports.RingIn, stream: StreamIn },
+            transport: union(enum) { ring: transports.RingIn, stream: StreamIn, heap: HeapIn },
             kind: Kind,
             arena: Mapping = .{},
             ring: Mapping = .{},
@@ -204,6 +212,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const refill = reading.refill;
         pub const readable = reading.readable;
         pub const consume = reading.consume;
+        pub const giveBack = reading.giveBack;
         pub const receive = reading.receive;
         pub const take = reading.take;
         pub const peerGone = reading.peerGone;
@@ -211,6 +220,7 @@ pub fn Channel(comptime Sys: type) type {
 
         const writing = @import("channel_writing.zig").Writing(Self);
         pub const space = writing.space;
+        pub const room = writing.room;
         pub const publish = writing.publish;
         pub const send = writing.send;
         pub const writable = writing.writable;
@@ -281,7 +291,7 @@ pub fn Channel(comptime Sys: type) type {
             if (!c.attached) return;
             c.idle();
             var bits = want & control.sleep_interest;
-            if (native and c.in.transport == .stream) bits &= ~control.sleep_data;
+            if (native and c.in.transport != .ring) bits &= ~control.sleep_data;
             if (!native and c.pending()) bits |= control.sleep_space;
             if (bits == 0) return;
             if (native and futex) bits |= control.sleep_futex else {
@@ -303,13 +313,13 @@ pub fn Channel(comptime Sys: type) type {
             var fd: i32 = -1;
             var events: i16 = Sys.POLLIN;
             switch (c.in.transport) {
-                .ring => {},
+                .ring, .heap => {},
                 .stream => |*t| if (t.underWay()) {
                     fd = t.fd;
                 },
             }
             if (fd < 0) switch (c.out.transport) {
-                .ring => {},
+                .ring, .heap => {},
                 .stream => |*t| if (t.pending() and t.arrived()) {
                     fd = t.fd;
                     events = Sys.POLLOUT;
@@ -341,13 +351,17 @@ pub fn Channel(comptime Sys: type) type {
                     out[count] = .{ .fd = t.fd, .events = Sys.POLLIN };
                     count += 1;
                 },
+                .heap => |*t| if (t.fd >= 0 and !t.reader.hung_up) {
+                    out[count] = .{ .fd = t.fd, .events = Sys.POLLIN };
+                    count += 1;
+                },
             };
             const old = c.epochs.draining();
             for ([_]?*Out{ c.out, old }) |one| {
                 const path = one orelse continue;
                 switch (path.transport) {
                     .ring => {},
-                    .stream => |*t| if (t.pending()) {
+                    inline .stream, .heap => |*t| if (t.pending()) {
                         out[count] = .{ .fd = t.fd, .events = Sys.POLLOUT };
                         count += 1;
                     },

@@ -166,6 +166,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             switch (c.out.transport) {
                 .ring => |*t| t.writer.released_at = theirs.released(0),
                 .stream => |*t| t.received_at = theirs.released(0),
+                .heap => unreachable, // no channel begins with one
             }
             return .ok;
         }

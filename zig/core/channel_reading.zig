@@ -42,7 +42,7 @@ pub fn Reading(comptime Self: type) type {
             switch (c.in.transport) {
                 .ring => |*t| return c.attached and c.faulted == fault.none and !c.dead and t.reader.quiet() and
                     c.bell.peer.news() == c.calm and c.out.transport == .ring and c.epochs.old == null,
-                .stream => return false,
+                .stream, .heap => return false,
             }
         }
 
@@ -139,6 +139,15 @@ pub fn Reading(comptime Self: type) type {
             return .peer_fault;
         }
 
+        /// Records handed out, whichever: of a heap they need not be the oldest.
+        pub fn giveBack(c: *Self, offset: u32, bytes: u32, messages: u32, payload_bytes: u32) Outcome {
+            if (!c.attached) return .bad_argument;
+            return switch (c.in.transport) {
+                .heap => |*t| if (t.release(.{ .offset = offset, .bytes = bytes }, messages, payload_bytes)) .ok else .bad_argument,
+                else => .unsupported,
+            };
+        }
+
         pub fn consume(c: *Self, bytes: u32, messages: u32, payload_bytes: u32) Outcome {
             if (!c.attached) return .bad_argument;
             switch (c.in.transport) {
@@ -206,7 +215,7 @@ pub fn Reading(comptime Self: type) type {
             if (takeShort(c, out)) |size| return size;
             switch (c.in.transport) {
                 .ring => |*t| if (c.attached and t.reader.consumed == t.reader.offered) t.idle(),
-                .stream => {},
+                .stream, .heap => {},
             }
             c.attend();
             return @intFromEnum(if (quiet(c)) Outcome.empty else Outcome.too_large);
@@ -220,7 +229,7 @@ pub fn Reading(comptime Self: type) type {
                     c.traffic = true;
                     return @intCast(size);
                 },
-                .stream => return null,
+                .stream, .heap => return null,
             }
         }
 

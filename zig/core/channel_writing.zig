@@ -58,6 +58,16 @@ pub fn Writing(comptime Self: type) type {
             return @intCast(w.shortage);
         }
 
+        /// space(), of a heap in another stretch of at least `needed` bytes if the one in use has less. Nothing may be laid out.
+        pub fn room(c: *Self, needed: u32) i32 {
+            const free = space(c);
+            const w = c.writer();
+            if (free >= 0 and @as(u32, @intCast(free)) < needed) _ = w.more(needed);
+            c.block[Block.write_offset] = @as(u32, @truncate(w.position)) & w.mask;
+            c.block[Block.free] = w.free();
+            return if (free < 0) free else @intCast(w.free());
+        }
+
         pub fn publish(c: *Self, bytes: u32, word0: u32, word1: u32, messages: u32, payload_bytes: u32) Outcome {
             if (writeState(c)) |bad| return bad;
             heed(c);

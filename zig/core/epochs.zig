@@ -109,12 +109,12 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (!c.attached) return .bad_argument;
             if (c.faulted != fault.none) return .peer_fault;
             if (c.write_closed) return .closed;
-            if (kind == .shmem_pipe or (kind == .vmsplice_coop and c.copies)) return .unsupported;
+            if (kind == .vmsplice_coop and c.copies) return .unsupported;
             const now = c.out.arena.size;
-            const size = if (ring_bytes != 0) ring_bytes else if (c.out.kind.sharedMemory() or kind == c.out.kind) now else c.options.ring_bytes;
+            const size = if (ring_bytes != 0) ring_bytes else if (c.out.kind.memory() or kind == c.out.kind) now else c.options.ring_bytes;
             if (!record.validRingBytes(size)) return .bad_argument;
             const s = &c.epochs;
-            const order: Order = .{ .kind = kind, .ring_bytes = if (kind.sharedMemory()) size else @max(size, min_stream_bytes), .reason = reason };
+            const order: Order = .{ .kind = kind, .ring_bytes = if (kind.memory()) size else @max(size, min_stream_bytes), .reason = reason };
             const there = kind == c.out.kind and (ring_bytes == 0 or order.ring_bytes == now) and !isBroken(c.out);
             switch (s.phase) {
                 .idle => return if (there) .empty else offer(c, order),
@@ -172,6 +172,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const next = otherOut(c);
             switch (next.transport) {
                 .ring => |*t| t.writer.released_at = c.bell.peer.released(next.epoch),
+                .heap => {},
                 .stream => |*t| t.received_at = c.bell.peer.released(next.epoch),
             }
             s.phase = .ready;
@@ -216,7 +217,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             c.block[Block.crossing] = 0;
             c.block[Block.write_epoch] = c.out.epoch;
             c.block[Block.write_transport] = @intFromEnum(c.out.kind);
-            c.block[Block.write_offset] = 0;
+            c.block[Block.write_offset] = @as(u32, @truncate(c.writer().position)) & c.writer().mask;
             c.block[Block.free] = c.writer().free();
             note(c, 1, .moved, old.kind, c.out.kind, c.out.epoch, s.order.reason, .ok, queued(old));
             repair(c);
@@ -276,7 +277,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
 
         fn sendRest(c: *Self, out: *Out) void {
             const t = switch (out.transport) {
-                .ring => return,
+                .ring, .heap => return,
                 .stream => |*one| one,
             };
             t.acknowledge();
@@ -308,7 +309,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         pub fn ask(c: *Self, kind: Kind, ring_bytes: u32, reason: u32) Outcome {
             if (!c.attached) return .bad_argument;
             if (c.faulted != fault.none) return .peer_fault;
-            if (kind == .shmem_pipe or (kind == .vmsplice_coop and c.copies)) return .unsupported;
+            if (kind == .vmsplice_coop and c.copies) return .unsupported;
             if (kind == c.in.kind and ring_bytes == 0 and !c.epochs.prepared) return .empty;
             const frame: Frame = .{ .kind = .ask, .transport = @intFromEnum(kind), .ring_bytes = ring_bytes, .reason = reason };
             return if (tell(c, frame, &.{})) .ok else .no_space;
@@ -405,7 +406,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 const path = one orelse continue;
                 if (path.epoch != frame.attempt) continue;
                 switch (path.transport) {
-                    .ring => {},
+                    .ring, .heap => {},
                     .stream => |*t| t.broken_ = true,
                 }
             }
@@ -414,7 +415,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
 
         fn restCame(c: *Self, frame: Frame, fds: []i32) void {
             const t = switch (c.in.transport) {
-                .ring => return,
+                .ring, .heap => return,
                 .stream => |*one| one,
             };
             if (frame.attempt != c.in.epoch or t.rest.len != 0) return;

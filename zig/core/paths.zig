@@ -26,6 +26,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
         /// `fds`: what the reader gets.
         pub fn makeOut(c: *Self, out: *Out, order: Order, fds: *[link.max_fds]i32) Outcome {
             if (order.kind.sharedMemory()) return makeRing(c, out, order.ring_bytes, &fds[0]);
+            if (order.kind == .shmem_pipe) return makeHeap(c, out, order.ring_bytes, fds);
             const address = Sys.mapPrivate(order.ring_bytes);
             if (!out.arena.set(address, order.ring_bytes)) return c.system(address);
             out.transport = .{ .stream = .{
@@ -76,6 +77,14 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         /// A sealed ring, prefaulted by its writer so that the memory is charged to it.
         pub fn makeRing(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
+            const outcome = makeMemory(c, out, size, fd);
+            if (outcome != .ok) return outcome;
+            out.transport = .{ .ring = .{ .writer = .init(out.arena.address.?, size, c.options.max_message, &bells.nobody.released_even, &c.bell) } };
+            out.live = true;
+            return .ok;
+        }
+
+        fn makeMemory(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
             const made = Sys.create("fable-ring", size);
             if (made < 0) return c.system(made);
             fd.* = @intCast(made);
@@ -84,9 +93,32 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             var rc = Sys.populate(out.arena.address.?, size);
             if (rc < 0) return c.system(rc);
             rc = Sys.seal(fd.*, if (c.strict or c.options.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size);
-            if (rc < 0) return c.system(rc);
-            out.transport = .{ .ring = .{ .writer = .init(out.arena.address.?, size, c.options.max_message, &bells.nobody.released_even, &c.bell) } };
+            return if (rc < 0) c.system(rc) else .ok;
+        }
+
+        /// The heap, the pipe for its runs, and the pipe by which they come back.
+        fn makeHeap(c: *Self, out: *Out, size: u32, fds: *[link.max_fds]i32) Outcome {
+            const outcome = makeMemory(c, out, size, &fds[0]);
+            if (outcome != .ok) return outcome;
+            const scratch = Sys.mapPrivate(Self.HeapOut.scratchBytes(size));
+            if (scratch < 0) return c.system(scratch);
+            const memory: [*]u8 = @ptrFromInt(@as(usize, @bitCast(scratch)));
+            out.transport = .{ .heap = .init(.init(out.arena.address.?, size, c.options.max_message, &bells.nobody.released_even, &c.bell), memory) };
             out.live = true;
+            const t = &out.transport.heap;
+            t.begin();
+            var ends: [2]i32 = undefined;
+            var rc = Sys.pipePair(&ends);
+            if (rc < 0) return c.system(rc);
+            fds[1] = ends[0];
+            t.fd = ends[1];
+            rc = Sys.duplicate(ends[0]);
+            if (rc < 0) return c.system(rc);
+            t.kept_fd = @intCast(rc);
+            rc = Sys.pipePair(&ends);
+            if (rc < 0) return c.system(rc);
+            t.back_fd = ends[0];
+            fds[2] = ends[1];
             return .ok;
         }
 
@@ -130,10 +162,15 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
         /// Takes what it keeps of `fds` (sets it to -1).
         pub fn mapIn(c: *Self, in: *In, size: u32, fds: []i32) Outcome {
             if (!record.validRingBytes(size)) return .bad_region;
-            if (in.kind == .shmem_pipe or (in.kind == .vmsplice_coop and c.copies)) return .unsupported;
-            const wanted: usize = if (in.kind == .vmsplice_coop) 2 else 1;
+            if (in.kind == .vmsplice_coop and c.copies) return .unsupported;
+            const wanted: usize = switch (in.kind) {
+                .shmem_pipe => 3,
+                .vmsplice_coop => 2,
+                else => 1,
+            };
             if (fds.len != wanted) return .bad_region;
             if (in.kind.sharedMemory()) return mapRing(c, in, fds[0], size);
+            if (in.kind == .shmem_pipe) return mapHeap(c, in, size, fds);
             const right = switch (in.kind) {
                 .unix => Sys.isStream(fds[0]),
                 .tcp, .tcp_nodelay => Sys.isTcp(fds[0]),
@@ -158,23 +195,48 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         /// The descriptor stays the caller's.
         pub fn mapRing(c: *Self, in: *In, fd: i32, size: u32) Outcome {
+            var copies = c.copies;
+            const outcome = mapMemory(c, in, fd, size, &copies);
+            if (outcome != .ok) return outcome;
+            const base = in.ring.address.?;
+            in.transport = .{ .ring = .{ .reader = .init(base, if (copies) in.arena.address.? else base, size, c.options.max_message, &c.bell) } };
+            in.transport.ring.reader.released_to = c.bell.own.released(in.epoch);
+            in.live = true;
+            return .ok;
+        }
+
+        fn mapHeap(c: *Self, in: *In, size: u32, fds: []i32) Outcome {
+            if (!Sys.isPipe(fds[1]) or !Sys.isPipe(fds[2])) return .bad_region;
+            var copies = c.copies;
+            const outcome = mapMemory(c, in, fds[0], size, &copies);
+            if (outcome != .ok) return outcome;
+            const scratch = Sys.mapPrivate(Self.HeapIn.scratch_bytes);
+            if (scratch < 0) return c.system(scratch);
+            const base = in.ring.address.?;
+            in.transport = .{ .heap = .init(.init(base, if (copies) in.arena.address.? else base, size, c.options.max_message, &c.bell), @ptrFromInt(@as(usize, @bitCast(scratch)))) };
+            in.live = true;
+            const t = &in.transport.heap;
+            t.fd = fds[1];
+            t.back_fd = fds[2];
+            Sys.setNonBlocking(t.back_fd);
+            fds[1] = -1;
+            fds[2] = -1;
+            return .ok;
+        }
+
+        fn mapMemory(c: *Self, in: *In, fd: i32, size: u32, copies: *bool) Outcome {
             const seals = if (c.strict) Sys.seals_read_only else Sys.seals_fixed_size;
             if (!Sys.isRegion(fd, size, seals)) return .bad_region;
-            var copies = c.copies;
-            if (!copies) {
+            if (!copies.*) {
                 // writable only so that a stray store of the application into a lent buffer is no crash
-                copies = !in.ring.set(Sys.mapShared(fd, size, true), size);
+                copies.* = !in.ring.set(Sys.mapShared(fd, size, true), size);
             }
-            if (copies) {
+            if (copies.*) {
                 var address = Sys.mapShared(fd, size, false);
                 if (!in.ring.set(address, size)) return c.system(address);
                 address = Sys.mapPrivate(size);
                 if (!in.arena.set(address, size)) return c.system(address);
             }
-            const base = in.ring.address.?;
-            in.transport = .{ .ring = .{ .reader = .init(base, if (copies) in.arena.address.? else base, size, c.options.max_message, &c.bell) } };
-            in.transport.ring.reader.released_to = c.bell.own.released(in.epoch);
-            in.live = true;
             return .ok;
         }
 

@@ -42,7 +42,17 @@ pub const Writer = struct {
     sending: u32 = 0,
     sending_total: u32 = 0,
     /// Where the PAD at the end of an even and an odd lap begins (kernel streams do not send it).
+    /// Memory that is allocated like a heap: whom to ask for more.
+    growth: ?Growth = null,
     pads: [2]u64 = .{ std.math.maxInt(u64), std.math.maxInt(u64) },
+
+    pub const Growth = struct {
+        context: *anyopaque,
+        /// Goes on elsewhere, with at least so many bytes.
+        grow: *const fn (*anyopaque, u32) bool,
+        /// Would grow() find them?
+        fits: *const fn (*anyopaque, u32) bool,
+    };
 
     pub fn init(base: [*]align(4096) u8, ring_bytes: u32, max_message: u32, released_at: *const u64, a_bell: *bell.Bell) Writer {
         return .{
@@ -76,6 +86,11 @@ pub const Writer = struct {
     }
 
     noinline fn reserveSlow(w: *Writer, size: u32) ?[]u8 {
+        if (w.growth != null) {
+            if (!w.more(size)) return null;
+            w.reserved = record.length(@as(u32, @truncate(w.position)) & w.mask, size);
+            return w.place(size);
+        }
         const offset = @as(u32, @truncate(w.position)) & w.mask;
         const length = record.length(offset, size);
         const rest = w.ring_bytes - offset;
@@ -91,6 +106,15 @@ pub const Writer = struct {
             w.reserved = record.length(0, size);
         } else w.reserved = length;
         return w.place(size);
+    }
+
+    /// A new stretch of the heap for a record of `size` bytes, with all the slack it may want.
+    pub fn more(w: *Writer, size: u32) bool {
+        const growth = w.growth orelse return false;
+        const need = record.header_bytes + (size +% 7 & ~@as(u32, 7)) + record.line_bytes;
+        if (growth.grow(growth.context, need)) return true;
+        w.shortage = need;
+        return false;
     }
 
     /// Where the open reservation of `size` bytes lies.
@@ -193,6 +217,7 @@ pub const Writer = struct {
 
     /// Looks at the reader's cursor. False: it cannot be right (the fault is noted).
     pub fn refresh(w: *Writer) bool {
+        if (w.growth != null) return w.fault == fault.none;
         const seen = @atomicLoad(u64, w.released_at, .acquire);
         if (seen < w.released or seen > w.published) {
             w.fault = fault.cursor;
@@ -207,6 +232,7 @@ pub const Writer = struct {
     /// enough to say yes.
     pub fn writable(w: *Writer) bool {
         if (!w.refresh()) return true;
+        if (w.growth) |growth| return w.free() > w.shortage or growth.fits(growth.context, w.shortage + record.alignment);
         return w.free() > w.shortage or w.free() >= w.ring_bytes / 2 + 4 * record.line_bytes;
     }
 

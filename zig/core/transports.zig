@@ -125,12 +125,12 @@ pub const RingIn = struct {
     pub fn close(_: *RingIn) void {}
 };
 
-/// Every public operation of each type exists in all of them with the same signature, `self` aside.
+/// Every public operation of the first type exists in all of them with the same signature, `self` aside. What others have beyond is how
+/// they are made.
 pub fn check(comptime types: []const type) void {
     const first = types[0];
     for (types[1..]) |other| {
         for (@typeInfo(first).@"struct".decls) |decl| same(first, other, decl.name);
-        for (@typeInfo(other).@"struct".decls) |decl| same(other, first, decl.name);
     }
 }
 

@@ -30,7 +30,8 @@ pub const Frame = extern struct {
     first: u64 = 0,
 };
 
-pub const max_fds = 2;
+/// Ring; path; path and the way back; heap, path and the way back.
+pub const max_fds = 3;
 
 comptime {
     std.debug.assert(@sizeOf(Frame) == 32);

@@ -1,0 +1,229 @@
+//! shmem-pipe (paper §2.1): memory that the transmitter shares and allocates like a heap; where the records lie goes through a pipe, 8 bytes
+//! for a run of them, and what was read comes back through another, in any order.
+//!
+//!     heap     ├─ run ─┤      ├─ run ─┤├────── stretch ──────┤        a stretch is claimed for the records to come; what is published
+//!     pipe     offset,bytes → offset,bytes →                          of it becomes a run, its unused end is free again
+//!     back     ← offset,bytes
+//!
+//! A run holds whole records as a ring would, so the same code writes and reads them. END and MARKER take no memory: they are runs at an
+//! offset that no heap has.
+
+const std = @import("std");
+const record = @import("../layout/record.zig");
+const control = @import("../layout/control.zig");
+const bell = @import("bell.zig");
+const faults = @import("fault.zig");
+const Writer = @import("record_writer.zig").Writer;
+const HeapMap = @import("heap_map.zig").HeapMap;
+const granule = @import("heap_map.zig").granule;
+const Header = record.Header;
+
+pub const Run = extern struct { offset: u32, bytes: u32 };
+
+/// Offset of a run without memory; `bytes` is then the kind of its record.
+pub const special: u32 = 0xffff_ffff;
+/// Runs per write: pipes take so many bytes whole or not at all.
+pub const batch = 4096 / @sizeOf(Run);
+/// A stretch is this part of the heap, unless more is needed.
+const stretch_part = 16;
+/// Runs sent before what came back is looked at in any case, so that the pipe back never fills.
+const runs_per_look = 1024;
+/// Behind the records of a stretch: where the writer zeroes a next header that nobody reads.
+const tail_bytes = 8;
+
+/// Runs that wait for their pipe.
+pub const Queue = struct {
+    runs: [batch]Run = undefined,
+    count: u32 = 0,
+
+    /// False: full.
+    pub fn add(q: *Queue, run: Run) bool {
+        if (q.count > 0 and run.offset != special) {
+            const last = &q.runs[q.count - 1];
+            if (last.offset != special and last.offset +% last.bytes == run.offset) {
+                last.bytes += run.bytes;
+                return true;
+            }
+        }
+        if (q.count == batch) return false;
+        q.runs[q.count] = run;
+        q.count += 1;
+        return true;
+    }
+
+    /// True: the queue is empty now, and was not before.
+    pub fn flush(q: *Queue, fd: i32, comptime Sys: type) bool {
+        if (q.count == 0) return false;
+        const bytes = std.mem.sliceAsBytes(q.runs[0..q.count]);
+        if (Sys.writePipe(fd, bytes.ptr, bytes.len) != @as(isize, @intCast(bytes.len))) return false;
+        q.count = 0;
+        return true;
+    }
+};
+
+pub fn HeapOut(comptime Sys: type) type {
+    return struct {
+        const Self = @This();
+
+        writer: Writer,
+        map: HeapMap,
+        /// Where the stretch in use ends.
+        stretch_end: u32 = 0,
+        fd: i32 = -1,
+        /// The reading end too, so that a reader that dies is no SIGPIPE.
+        kept_fd: i32 = -1,
+        back_fd: i32 = -1,
+        queue: *Queue,
+        runs_sent: u32 = 0,
+
+        /// Of what it needs beside the heap: the map, and the queue behind it.
+        pub fn scratchBytes(heap_bytes: u32) usize {
+            return HeapMap.bytesFor(heap_bytes) + @sizeOf(Queue);
+        }
+
+        pub fn init(writer: Writer, scratch: [*]u8) Self {
+            const map_bytes = HeapMap.bytesFor(writer.ring_bytes);
+            return .{
+                .writer = writer,
+                .map = .{ .words = @ptrCast(@alignCast(scratch)), .size = writer.ring_bytes / granule },
+                .queue = @ptrCast(@alignCast(scratch + map_bytes)),
+            };
+        }
+
+        /// Makes it usable where it lies: the writer asks it for stretches.
+        pub fn begin(t: *Self) void {
+            t.writer.growth = .{ .context = t, .grow = grow, .fits = fits };
+            t.writer.limit = 0;
+            t.writer.position = 0;
+            t.writer.published = 0;
+            _ = t.moveTo(t.writer.ring_bytes / stretch_part);
+        }
+
+        fn grow(context: *anyopaque, need: u32) bool {
+            const t: *Self = @ptrCast(@alignCast(context));
+            t.flushRun();
+            t.acknowledge();
+            return t.queue.count < batch - 4 and t.moveTo(need);
+        }
+
+        fn fits(context: *anyopaque, need: u32) bool {
+            const t: *Self = @ptrCast(@alignCast(context));
+            t.acknowledge();
+            return t.map.find(granules(need + tail_bytes), granules(need + tail_bytes)) != null;
+        }
+
+        fn granules(bytes: u32) u32 {
+            return (bytes + granule - 1) / granule;
+        }
+
+        /// Gives the rest of the stretch back and claims another with room for `need` bytes of records.
+        fn moveTo(t: *Self, need: u32) bool {
+            const w = &t.writer;
+            t.trim();
+            const least = granules(need + tail_bytes);
+            const range = t.map.find(least, @max(least, w.ring_bytes / stretch_part / granule)) orelse return false;
+            t.map.claim(range);
+            t.stretch_end = (range.first + range.count) * granule;
+            const lap = (w.position / w.ring_bytes + 1) * w.ring_bytes;
+            w.position = lap + range.first * granule;
+            w.published = w.position;
+            w.limit = lap + t.stretch_end - tail_bytes;
+            return true;
+        }
+
+        fn trim(t: *Self) void {
+            const w = &t.writer;
+            if (t.stretch_end == 0) return;
+            const first = @as(u32, @truncate(w.position)) & w.mask;
+            if (first < t.stretch_end) _ = t.map.giveBack(.{ .first = first / granule, .count = (t.stretch_end - first) / granule });
+            t.stretch_end = 0;
+            w.limit = w.position;
+        }
+
+        /// What was committed becomes a run.
+        fn flushRun(t: *Self) void {
+            const w = &t.writer;
+            const from = w.published;
+            w.publishQuietly();
+            if (w.published != from) t.say(.{ .offset = @as(u32, @truncate(from)) & w.mask, .bytes = @intCast(w.published - from) });
+        }
+
+        fn say(t: *Self, run: Run) void {
+            // The queue never overflows: while something waits in it there is no stretch beyond the one in use, and its runs join.
+            _ = t.queue.add(run);
+            _ = t.pump();
+            t.runs_sent += 1;
+            if (t.runs_sent < runs_per_look) return;
+            t.runs_sent = 0;
+            t.acknowledge();
+        }
+
+        pub fn publish(t: *Self, bytes: u32, first: Header, messages: u32, payload_bytes: u32) bool {
+            const w = &t.writer;
+            const from = w.published;
+            if (w.published +% bytes > w.limit or t.queue.count >= batch - 2) return false;
+            if (!w.publishBatch(bytes, first, messages, payload_bytes, true)) return false;
+            t.say(.{ .offset = @as(u32, @truncate(from)) & w.mask, .bytes = bytes });
+            return true;
+        }
+        pub fn send(t: *Self, message: []const u8) Writer.Sent {
+            if (t.queue.count >= batch - 2) {
+                _ = t.pump();
+                if (t.queue.count >= batch - 2) return .no_space;
+            }
+            return t.writer.send(message, t, flush);
+        }
+        fn flush(t: *Self) void {
+            t.flushRun();
+        }
+        pub fn end(t: *Self) void {
+            t.flushRun();
+            t.writer.bell.own.end_position = t.writer.position;
+            t.say(.{ .offset = special, .bytes = @intFromEnum(record.Kind.end) });
+        }
+        pub fn marker(t: *Self) void {
+            t.flushRun();
+            t.say(.{ .offset = special, .bytes = @intFromEnum(record.Kind.marker) });
+        }
+        pub fn pump(t: *Self) u32 {
+            if (t.queue.flush(t.fd, Sys)) t.writer.bell.notify(control.sleep_data);
+            return t.queue.count * @sizeOf(Run);
+        }
+        pub fn pending(t: *const Self) bool {
+            return t.queue.count != 0;
+        }
+        pub fn broken(_: *const Self) bool {
+            return false;
+        }
+        pub fn fault(t: *const Self) u32 {
+            return t.writer.fault;
+        }
+        /// Takes back what was read. Only what is out can come back.
+        pub fn acknowledge(t: *Self) void {
+            var runs: [batch]Run = undefined;
+            while (t.writer.fault == faults.none) {
+                const bytes = std.mem.sliceAsBytes(&runs);
+                const got = Sys.readPipe(t.back_fd, bytes.ptr, bytes.len);
+                if (got <= 0) return;
+                const count = @as(usize, @intCast(got)) / @sizeOf(Run);
+                for (runs[0..@min(count, batch)]) |run| {
+                    const whole = run.offset % granule == 0 and run.bytes % granule == 0;
+                    if (whole and t.map.giveBack(.{ .first = run.offset / granule, .count = run.bytes / granule })) continue;
+                    t.writer.fault = faults.cursor;
+                    return;
+                }
+                if (count < batch) return;
+            }
+        }
+        pub fn arrived(_: *const Self) bool {
+            return true;
+        }
+        pub fn close(t: *Self) void {
+            inline for (.{ "fd", "kept_fd", "back_fd" }) |name| {
+                Sys.close(@field(t, name));
+                @field(t, name) = -1;
+            }
+            Sys.unmap(@ptrCast(t.map.words), scratchBytes(t.writer.ring_bytes));
+        }
+    };
+}
