@@ -135,7 +135,10 @@ pub fn HeapOut(comptime Sys: type) type {
             const w = &t.writer;
             if (t.stretch_end == 0) return;
             const first = @as(u32, @truncate(w.position)) & w.mask;
-            if (first < t.stretch_end) _ = t.map.giveBack(.{ .first = first / granule, .count = (t.stretch_end - first) / granule });
+            if (first < t.stretch_end) {
+                _ = t.map.giveBack(.{ .first = first / granule, .count = (t.stretch_end - first) / granule });
+                t.map.next = first / granule; // so that the next stretch begins where this one was left, without a gap
+            }
             t.stretch_end = 0;
             w.limit = w.position;
         }
