@@ -9,7 +9,7 @@ const clock = @import("../sys/clock.zig");
 const handles = @import("../core/handles.zig");
 const core = @import("../core/channel.zig");
 
-pub const abi_version: u32 = 1;
+pub const abi_version: u32 = 2;
 
 pub const Channel = core.Channel(system);
 pub var channels: handles.Table(Channel) = .{};

@@ -183,7 +183,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
 
         fn refused(c: *Self, frame: Frame) void {
             const s = &c.epochs;
-            const status: Outcome = if (frame.status == 0 or frame.status > 20) .unsupported else @enumFromInt(-@as(i32, @intCast(frame.status)));
+            const said = if (frame.status > 0 and frame.status <= 20) std.enums.fromInt(Outcome, -@as(i32, @intCast(frame.status))) else null;
+            const status = said orelse .unsupported; // the peer may say anything
             if (frame.attempt == 0) return note(c, 2, .refused, c.in.kind, c.in.kind, c.in.epoch, frame.reason, status, 0);
             if (s.phase != .offered or frame.attempt != s.attempt) return;
             const kind = otherOut(c).kind;

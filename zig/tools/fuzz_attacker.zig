@@ -6,10 +6,10 @@ const fable = @import("fable");
 const linux = std.os.linux;
 const control = fable.layout.control;
 const record = fable.layout.record;
+const link = fable.layout.link;
 const Failure = @import("fuzz.zig").Failure;
 
-const mfd_cloexec = 1;
-const mfd_allow_sealing = 2;
+const mfd_cloexec_allow_sealing = 1 | 2;
 const f_add_seals = 1033;
 const seal_seal = 1;
 const seal_shrink = 2;
@@ -35,6 +35,7 @@ pub const Attacker = struct {
     /// Ends of sockets the victim made.
     doorbell: i32 = -1,
     data: i32 = -1,
+    link: i32 = -1,
     position: u64 = 0,
     /// Nothing dishonest was done yet: what the victim delivers must be what was sent.
     honest: bool,
@@ -138,7 +139,7 @@ pub const Attacker = struct {
             const at = random.uintLessThan(u32, self.ring_bytes / 8) * 8;
             const word: *volatile u64 = @ptrCast(@alignCast(self.ring + at));
             word.* = if (random.boolean()) self.plausible(random) else random.int(u64);
-            if (random.uintLessThan(u32, 16) == 0) self.control.released = random.uintLessThan(u64, self.ring_bytes * 4);
+            if (random.uintLessThan(u32, 16) == 0) self.control.released_even = random.uintLessThan(u64, self.ring_bytes * 4);
         }
     }
 
@@ -153,17 +154,37 @@ pub const Attacker = struct {
         const random = self.random;
         if (self.honest and random.uintLessThan(u32, 16) != 0) return self.sendHonestly();
         self.honest = false;
-        switch (random.uintLessThan(u32, 12)) {
+        switch (random.uintLessThan(u32, 13)) {
             0, 1 => self.putHeader(random.int(u64)),
             2, 3, 4 => self.putHeader(self.plausible(random)),
             5 => self.fragments(),
-            6 => self.control.released = if (random.boolean()) random.int(u64) else random.uintLessThan(u64, self.ring_bytes * 2),
+            6 => self.control.released_even = if (random.boolean()) random.int(u64) else random.uintLessThan(u64, self.ring_bytes * 2),
             7 => self.scribbleControl(),
             8 => self.ring8(),
             9 => self.scribbleRing(),
             10 => self.punch(),
+            11 => self.order(),
             else => self.sendHonestly(),
         }
+    }
+
+    /// A frame about a reconfiguration that nobody asked for, with whatever in it, and sometimes descriptors that fit no path.
+    fn order(self: *Attacker) void {
+        const random = self.random;
+        if (self.link >= 0 and random.uintLessThan(u32, 16) == 0) self.link = shut(self.link);
+        if (self.link < 0) return;
+        var frame: link.Frame = .{
+            .kind = @enumFromInt(random.uintLessThan(u32, 10)),
+            .attempt = random.uintLessThan(u32, 4),
+            .transport = random.uintLessThan(u32, 11),
+            .ring_bytes = if (random.boolean()) self.ring_bytes else random.int(u32),
+            .status = random.uintLessThan(u32, 24),
+            .first = if (random.boolean()) 0 else random.int(u64),
+        };
+        const fds = (&[_]i32{ self.ring_fd, self.control_fd })[0..random.uintLessThan(usize, 3)];
+        const size: usize = if (random.uintLessThan(u32, 8) == 0) random.uintLessThan(usize, @sizeOf(link.Frame)) else @sizeOf(link.Frame);
+        _ = fable.system.sendPacket(self.link, std.mem.asBytes(&frame)[0..size], fds);
+        self.control.orders +%= 1;
     }
 
     /// Exactly as an honest writer would: record, zeroed next header, header last.
@@ -199,7 +220,7 @@ pub const Attacker = struct {
     /// An honest writer looks at what the victim released; this one does too while it is honest.
     fn room(self: *Attacker, size: u32) bool {
         const theirs = self.victim_control orelse return false;
-        const used = self.position -% theirs.released;
+        const used = self.position -% theirs.released_even;
         const need = size + 8 + 64 + 64 + self.ring_bytes / 4;
         return used <= self.ring_bytes and self.ring_bytes - used >= need;
     }
@@ -242,7 +263,7 @@ pub const Attacker = struct {
             2 => c.state = if (random.boolean()) random.int(u32) else random.uintLessThan(u32, 5),
             3 => c.state_code = random.int(u32),
             4 => c.end_position = random.int(u64),
-            5 => c.epoch = random.int(u32),
+            5 => c.write_epoch = random.int(u32),
             6 => c.ring_bytes = random.int(u32),
             7 => c.cpu = random.int(u32),
             else => {
@@ -327,9 +348,7 @@ pub const Attacker = struct {
         unmap(@ptrCast(@volatileCast(self.control)), control.bytes);
         unmap(@volatileCast(self.ring), self.ring_bytes);
         if (self.victim_control) |theirs| unmap(@ptrCast(@constCast(@volatileCast(theirs))), control.bytes);
-        for ([_]i32{ self.control_fd, self.ring_fd, self.doorbell, self.data }) |fd| if (fd >= 0) {
-            _ = linux.close(fd);
-        };
+        for ([_]i32{ self.control_fd, self.ring_fd, self.doorbell, self.data, self.link }) |fd| _ = shut(fd);
     }
 };
 
@@ -339,7 +358,7 @@ pub fn contentByte(tag: u32, index: u32) u8 {
 }
 
 fn memory(size: u32) Failure!i32 {
-    const rc = linux.memfd_create("fable-fuzz", mfd_cloexec | mfd_allow_sealing);
+    const rc = linux.memfd_create("fable-fuzz", mfd_cloexec_allow_sealing);
     if (bad(rc)) return error.Machine;
     const fd: i32 = @intCast(rc);
     if (bad(linux.ftruncate(fd, size))) return error.Machine;

@@ -22,7 +22,9 @@ const Options = extern struct {
     ring_fd: i32 = -1,
     peer_doorbell_fd: i32 = -1,
     peer_data_fd: i32 = -1,
-    reserved: [5]u32 = @splat(0),
+    peer_link_fd: i32 = -1,
+    flags: u32 = 0,
+    reserved: [3]u32 = @splat(0),
 };
 
 const Peer = extern struct {
@@ -36,10 +38,11 @@ const Peer = extern struct {
     pid_fd: i32 = -1,
     peer_max_message_bytes: u32 = 0,
     peer_ring_bytes: u32 = 0,
-    reserved: [2]u32 = @splat(0),
+    link_fd: i32 = -1,
+    reserved: [1]u32 = @splat(0),
 };
 
-const Stats = extern struct { figures: [8]u64 };
+const Stats = extern struct { figures: [12]u64 };
 const WaitEntry = extern struct { handle: u32, want: u32, ready: u32 = 0, reserved: u32 = 0 };
 
 extern fn fable_channel_new(*Options) callconv(.c) i32;
@@ -116,6 +119,7 @@ pub const Victim = struct {
         var self: Victim = .{ .random = random, .theirs = theirs, .tally = tally, .handle = options.handle, .trust = options.trust, .transport = options.transport, .windows = random.boolean() };
         theirs.doorbell = options.peer_doorbell_fd;
         theirs.data = options.peer_data_fd;
+        theirs.link = options.peer_link_fd;
         theirs.look(options.control_fd);
         _ = linux.close(options.control_fd);
         if (options.ring_fd >= 0) _ = linux.close(options.ring_fd);
