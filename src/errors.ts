@@ -34,6 +34,8 @@ export type ErrorCode =
   | "WRONG_THREAD"
   | "FORKED"
   | "TRANSPORT_UNAVAILABLE"
+  | "UNSUPPORTED_TRANSPORT"
+  | "SUPERSEDED"
   | "SYSTEM";
 
 /** Any failure FABLE reports. `code` is stable and meant for programs, `message` for people, `remedy` says what to do. */

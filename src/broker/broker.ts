@@ -17,6 +17,7 @@ import type { Flow } from "./flows.ts";
 import { assertRoles, Introductions } from "./introductions.ts";
 import type { Lives } from "./lives.ts";
 import type { Client } from "./names.ts";
+import { Reconfigurations } from "./reconfigurations.ts";
 import { checkControl, type RegionFacts } from "./regions.ts";
 import { type Figures, Report } from "./report.ts";
 import { type BrokerLink, type Descriptors, Session } from "./session.ts";
@@ -75,6 +76,7 @@ export class Broker {
   readonly #started: number;
   readonly #sessions = new Map<number, Session>();
   readonly #introductions: Introductions;
+  readonly #moves: Reconfigurations;
   #lastSession = 0;
 
   constructor(io: BrokerIo, lives: Lives, tickets: Tickets, options: BrokerOptions) {
@@ -88,6 +90,8 @@ export class Broker {
     this.#report = new Report(io, this.table);
     const session = (id: number) => this.#sessions.get(id);
     this.#introductions = new Introductions({ io, table: this.table, lives, tickets, report: this.#report, session });
+    const moved = (flow: Flow) => this.#report.look(flow);
+    this.#moves = new Reconfigurations({ flows: this.table.flows, uid: options.uid, now: () => io.now(), session, moved });
   }
 
   /** True when nobody is connected and no channel lives. */
@@ -124,6 +128,7 @@ export class Broker {
   processDied(process: string): void {
     for (const { flow, tell } of this.table.flows.died(process)) {
       for (const session of tell) this.#sessions.get(session)?.send({ type: "peer-dead", flow: flow.flow });
+      this.#moves.flowEnded(flow, process);
       if (this.table.flows.get(flow.flow) === undefined) this.#forget(flow);
     }
     // A descriptor that a forked child inherited would keep the connection open for ever.
@@ -135,10 +140,11 @@ export class Broker {
   /** It is time for what `wake` was set for. Says when it will be next. */
   tick(): number | undefined {
     const { failed, registered, over } = this.table.expire(this.#io.now());
+    this.#moves.expire(this.#io.now());
     this.#introductions.carryOut(failed);
     for (const flow of over) this.#forget(flow);
     for (const step of registered) this.#answerRegistration(step);
-    return this.table.nextDeadline();
+    return this.#nextDeadline();
   }
 
   /** Everybody goes. */
@@ -158,6 +164,7 @@ export class Broker {
       names: names.size,
       flows: flows.size,
       waiting,
+      reconfigurations: this.#moves.size,
       users: accounts.users,
       held_halves: this.#introductions.held,
       observers: this.#report.observers,
@@ -199,6 +206,11 @@ export class Broker {
         return this.#flowClosed(client, request.flow);
       case "restore":
         return this.#restore(session, request, descriptors);
+      case "reconfigure":
+        this.#moves.begin(client, request);
+        return this.#setTimer();
+      case "reconfigured":
+        return this.#moves.reported(client, request);
       case "stats":
         return void session.send({ type: "stats", id: request.id, figures: this.stats() });
       case "shutdown":
@@ -248,6 +260,7 @@ export class Broker {
   #cancel(session: Session, id: number): void {
     const pending = this.table.cancel(session.client, id);
     if (pending !== undefined) this.#introductions.drop(pending);
+    if (this.#moves.cancel(session.client, id)) session.send(errorMessage(id, new FableError("ABORTED", "whoever asked gave up")));
     if (pending !== undefined) session.send(errorMessage(id, new FableError("ABORTED", "the connecting end gave up")));
   }
 
@@ -272,13 +285,16 @@ export class Broker {
   }
 
   #flowClosed(client: Client, flow: string): void {
+    const known = this.table.flows.get(flow);
     const over = this.table.flows.close(client, flow);
+    if (known?.ends.some((end) => end?.open === false) === true) this.#moves.flowEnded(known);
     if (over !== undefined) this.#forget(over);
   }
 
   #ended(session: Session): void {
     const { client } = session;
     this.#sessions.delete(client.session);
+    this.#moves.sessionEnded(client.session);
     const { gone, steps } = this.table.closeSession(client, this.#io.now());
     for (const pending of gone) this.#introductions.drop(pending);
     this.#introductions.carryOut(steps);
@@ -288,6 +304,7 @@ export class Broker {
   }
 
   #forget(flow: Flow): void {
+    this.#moves.flowEnded(flow);
     this.#report.forget(flow);
     for (const end of flow.ends) if (end !== undefined) this.#leaveIfUnused(end.client.process);
     this.#io.settled();
@@ -304,7 +321,12 @@ export class Broker {
   }
 
   #setTimer(): void {
-    this.#io.wake(this.table.nextDeadline());
+    this.#io.wake(this.#nextDeadline());
+  }
+
+  #nextDeadline(): number | undefined {
+    const next = Math.min(this.table.nextDeadline() ?? Infinity, this.#moves.nextDeadline());
+    return next === Infinity ? undefined : next;
   }
 
   #requireOperator(session: Session, what: string): void {

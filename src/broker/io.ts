@@ -1,4 +1,5 @@
 /** What the broker's pure parts need of the outside, over the native library and the event loop's clock. */
+import { transportOfCode } from "../naming/transports.ts";
 import type { Library } from "../native/library.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
@@ -8,7 +9,8 @@ import type { Figures } from "./report.ts";
 import type { TicketProcess } from "./tickets.ts";
 
 const STREAM = 1;
-const STATS_WORDS = 8;
+/** struct fable_stats. */
+const STATS_WORDS = 12;
 /** Unmapping takes longer than everything else about the end of a flow, and nobody waits for it. */
 const UNMAP_AFTER_MS = 50;
 
@@ -74,7 +76,10 @@ function figures(library: Library, observer: number): Figures {
   if (library.control_stats(observer, words) < 0) words.fill(0n);
   // The region is its owner's: what stands in it is a claim, and must not break the broker's messages.
   const figure = (index: number) => Math.min(Number.MAX_SAFE_INTEGER, Number(words[index]));
-  return { messagesSent: figure(0), bytesSent: figure(1), rings: figure(4), blockedNs: figure(6) };
+  return {
+    ...{ messagesSent: figure(0), bytesSent: figure(1), rings: figure(4), blockedNs: figure(6) },
+    ...{ epoch: figure(8), transport: transportOfCode(figure(9)), switches: figure(10), switchReason: figure(11) },
+  };
 }
 
 /** Who is on the other side of a connection; undefined if it is gone already. `pidFd` is the caller's, -1 where the kernel has none. */

@@ -3,6 +3,8 @@
  * read-only and looks when somebody asks; it is on no data path and nobody waits for it.
  */
 import { page, type Responses } from "../naming/protocol.ts";
+import { sharesMemory } from "../naming/transports.ts";
+import type { TransportName } from "../transport/transport.ts";
 import type { BrokerIo } from "./broker.ts";
 import { type Flow, isWhole } from "./flows.ts";
 import type { Table } from "./table.ts";
@@ -13,10 +15,24 @@ export interface Figures {
   readonly bytesSent: number;
   readonly rings: number;
   readonly blockedNs: number;
+  /** Of the direction that this end writes: how many transports it had before this one, which that is (undefined: it does not say)… */
+  readonly epoch: number;
+  readonly transport: TransportName | undefined;
+  /** …how often it moved, and why the last time: FABLE_REASON_*. */
+  readonly switches: number;
+  readonly switchReason: number;
+}
+
+/** Why a flow is as it is, and since when; the last move has the word. */
+interface Story {
+  readonly reason: string;
+  readonly since: number;
 }
 
 interface Observation {
   readonly observers: [number, number];
+  switches: [number, number];
+  story: Story | undefined;
   sampledAt: number;
   messages: [number, number];
   rates: [number, number];
@@ -26,7 +42,19 @@ type FlowLine = Responses["flows"]["entries"][number];
 
 /** Rates over less than this say more about the moment than about the flow. */
 const MIN_WINDOW_MS = 50;
-const NOTHING: Figures = { messagesSent: 0, bytesSent: 0, rings: 0, blockedNs: 0 };
+const NOTHING: Figures = {
+  ...{ messagesSent: 0, bytesSent: 0, rings: 0, blockedNs: 0 },
+  ...{ epoch: 0, transport: undefined, switches: 0, switchReason: 0 },
+};
+
+/** By FABLE_REASON_*. */
+const REASONS: readonly string[] = [
+  "for a reason it does not say",
+  "because an end's own program moved it",
+  "because an operator ordered it",
+  "because the policy ordered it",
+  "because the path before it broke",
+];
 
 export class Report {
   readonly #io: Pick<BrokerIo, "now" | "observe" | "figures" | "unobserve">;
@@ -48,7 +76,8 @@ export class Report {
   /** Maps the ends' control regions (-1: not shown now). */
   observe(flow: Flow, controlFds: readonly [number, number]): void {
     const known = this.#observations.get(flow.flow);
-    const observation = known ?? { observers: [-1, -1], sampledAt: flow.since, messages: [0, 0], rates: [0, 0] };
+    const observation: Observation = known
+      ?? { observers: [-1, -1], switches: [0, 0], story: undefined, sampledAt: flow.since, messages: [0, 0], rates: [0, 0] };
     for (const side of [0, 1] as const) {
       const fd = controlFds[side];
       if (fd < 0) continue;
@@ -96,6 +125,12 @@ export class Report {
     return rest && next !== undefined ? { entries: [...entries], after: next } : { entries: [...entries] };
   }
 
+  /** The flow has moved: from now on it says so, whenever somebody asks next. */
+  look(flow: Flow): void {
+    const observation = this.#observations.get(flow.flow);
+    if (observation !== undefined) this.#notice(flow, observation, this.#read(observation));
+  }
+
   /** Looks at every flow, so that the next rates count from now. */
   sample(): void {
     for (const flow of this.#table.flows.list()) this.#rates(flow, 0);
@@ -103,35 +138,59 @@ export class Report {
 
   #line(flow: Flow): FlowLine {
     const figures = this.#rates(flow, MIN_WINDOW_MS);
-    const rates = this.#observations.get(flow.flow)?.rates ?? [0, 0];
+    const observation = this.#observations.get(flow.flow);
+    const rates = observation?.rates ?? [0, 0];
+    const story = observation?.story ?? flow;
     const pids = isWhole(flow) ? [flow.ends[0].client.pid, flow.ends[1].client.pid] as [number, number] : [0, 0] as [number, number];
     return {
       flow: flow.flow,
       names: [...flow.names],
       pids,
-      directions: ([0, 1] as const).map((side) => ({
-        from: flow.names[side],
-        transport: flow.transport,
-        trust: flow.transport === "unix" ? "n/a" as const : flow.trust,
-        epoch: 0,
-        messages: figures[side].messagesSent,
-        bytes: figures[side].bytesSent,
-        msgs_per_s: rates[side],
-        wakeups: figures[side].rings,
-        blocked_ns: figures[side].blockedNs,
-        placement: "same host",
-      })),
-      reason: flow.reason,
-      since: new Date(flow.since).toISOString(),
+      directions: ([0, 1] as const).map((side) => {
+        const { transport = flow.transport, epoch, messagesSent, bytesSent, rings, blockedNs } = figures[side];
+        return {
+          from: flow.names[side],
+          transport,
+          trust: sharesMemory(transport) ? flow.trust : "n/a" as const,
+          epoch,
+          messages: messagesSent,
+          bytes: bytesSent,
+          msgs_per_s: rates[side],
+          wakeups: rings,
+          blocked_ns: blockedNs,
+          // Control regions only say where an end last waited, which is where it was, not where it is.
+          placement: "same host",
+        };
+      }),
+      reason: story.reason,
+      since: new Date(story.since).toISOString(),
     };
+  }
+
+  #read({ observers: [a, b] }: Observation): readonly [Figures, Figures] {
+    return [a < 0 ? NOTHING : this.#io.figures(a), b < 0 ? NOTHING : this.#io.figures(b)];
+  }
+
+  /** Control regions say how often a direction moved and why, but not when: that is when it was first seen here. */
+  #notice(flow: Flow, observation: Observation, figures: readonly [Figures, Figures]): void {
+    const moved = ([0, 1] as const).filter((side) => figures[side].switches > observation.switches[side]);
+    if (moved.length === 0) return;
+    observation.switches = [figures[0].switches, figures[1].switches];
+    const tales = moved.map((side) => {
+      const { transport = flow.transport, switchReason } = figures[side];
+      return { from: flow.names[side], tale: `${transport}, ${REASONS[switchReason] ?? REASONS[0]}` };
+    });
+    const same = tales.every(({ tale }) => tale === tales[0]?.tale) && tales.length === 2;
+    const reason = same ? tales[0]?.tale ?? "" : tales.map(({ from, tale }) => `from ${from}: ${tale}`).join("; ");
+    observation.story = { reason, since: this.#io.now() };
   }
 
   /** The ends' figures now; rates are renewed when the last look is long enough ago. */
   #rates(flow: Flow, minWindowMs: number): readonly [Figures, Figures] {
     const observation = this.#observations.get(flow.flow);
     if (observation === undefined) return [NOTHING, NOTHING];
-    const [a, b] = observation.observers;
-    const figures = [a < 0 ? NOTHING : this.#io.figures(a), b < 0 ? NOTHING : this.#io.figures(b)] as const;
+    const figures = this.#read(observation);
+    this.#notice(flow, observation, figures);
     const elapsed = this.#io.now() - observation.sampledAt;
     if (elapsed > 0 && elapsed >= minWindowMs) {
       const rate = (side: 0 | 1) =>

@@ -5,14 +5,28 @@
 import { FableError } from "../errors.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
+import type { TransportName } from "../transport/transport.ts";
 import type { FrameLink } from "./connection.ts";
 import { Correspondence, DEFAULT_TIMEOUT_MS, due, LOST, type Reply, unexpected } from "./correspondence.ts";
 import { acceptorHalf, grantFrom, halfDescriptors, offerFrom } from "./halves.ts";
+import { HeldFlows } from "./held-flows.ts";
 import { Lifeline } from "./lifeline.ts";
+import { type MoveOptions, obeyOrder, orderMove } from "./orders.ts";
 import { brokerPlace, type Place } from "./place.ts";
 import { decodeResponse, errorMessage, type Request, type Responses } from "./protocol.ts";
 import { Reactor } from "./reactor.ts";
-import type { ConnectRequest, FlowEntry, Grant, ListenOptions, NameEntry, NameService, RegisterOptions, Registration } from "./service.ts";
+import type {
+  ConnectRequest,
+  FlowEntry,
+  Grant,
+  ListenOptions,
+  NameEntry,
+  NameService,
+  ReconfigureListener,
+  RegisterOptions,
+  Registration,
+} from "./service.ts";
+import { firstTransport } from "./transports.ts";
 import { parseName } from "./uri.ts";
 
 export interface NameServiceOptions {
@@ -47,14 +61,6 @@ interface Holding {
   listening: ListenOptions | undefined;
 }
 
-interface HeldFlow {
-  readonly ticket: string;
-  /** A duplicate of the own control region's descriptor; -1 until the channel is open. */
-  controlFd: number;
-  /** The broker said so, perhaps before its program could listen for it. */
-  dead: boolean;
-}
-
 /** Connects to the name service, starting one if need be. */
 export async function connectNameService(native: Native, options: NameServiceOptions = {}): Promise<BrokerService> {
   const client = new BrokerClient(native, brokerPlace(native.library, options.socket), options);
@@ -73,14 +79,21 @@ class BrokerClient implements BrokerService {
   readonly #mail: Correspondence;
   readonly #lifeline: Lifeline;
   readonly #holdings = new Map<string, Holding>();
-  readonly #flows = new Map<string, HeldFlow>();
-  readonly #mourners = new Map<string, Set<() => void>>();
+  readonly #flows: HeldFlows;
+  /** How many brokers this client has been connected to: what one ordered is not reported to the next. */
+  #brokers = 0;
   #ref = false;
   #closed = false;
 
   constructor(native: Native, place: Place, options: NameServiceOptions) {
     this.#native = native;
     this.#reactor = new Reactor(native);
+    const { library, runtime } = native;
+    this.#flows = new HeldFlows({
+      duplicate: (fd) => check(library, library.dup(fd), "keep a control region"),
+      close: (fd) => void library.close(fd),
+      turn: () => new Promise((resolve) => runtime.nextTurn(resolve)),
+    });
     this.#mail = new Correspondence({
       place,
       closeDescriptor: (fd) => native.library.close(fd),
@@ -135,7 +148,8 @@ class BrokerClient implements BrokerService {
   async connect(request: ConnectRequest): Promise<Grant> {
     parseName(request.to);
     const terms = { ...due(request.timeoutMs), signal: request.signal };
-    let { transport = "mempipe", trust } = request;
+    const asked = request.transport === undefined ? undefined : firstTransport(request.transport);
+    let [transport, trust] = [asked ?? firstTransport("mempipe"), request.trust];
     for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
       if (!this.#mail.online) await this.#mail.reached(terms.deadline, terms.signal);
       const half = request.prepare(transport, trust);
@@ -146,7 +160,7 @@ class BrokerClient implements BrokerService {
         id,
         to: request.to,
         ...(request.from === undefined ? {} : { from: request.from }),
-        ...(request.transport === undefined ? {} : { transport: request.transport }),
+        ...(asked === undefined ? {} : { transport: asked }),
         wait: request.wait ?? true,
         offered,
         ring_bytes: request.ringBytes,
@@ -189,33 +203,23 @@ class BrokerClient implements BrokerService {
   }
 
   flowOpened(flow: string, controlFd: number): void {
-    const held = this.#flows.get(flow);
-    if (held === undefined || held.controlFd >= 0 || this.#closed) return;
-    held.controlFd = check(this.#native.library, this.#native.library.dup(controlFd), "keep a control region");
+    if (!this.#closed) this.#flows.opened(flow, controlFd);
   }
 
   flowClosed(flow: string): void {
-    if (this.#dropFlow(flow)) this.#mail.post({ type: "flow-closed", flow });
-  }
-
-  /** Forgets a flow and what was kept of it. False if it was not known. */
-  #dropFlow(flow: string): boolean {
-    const held = this.#flows.get(flow);
-    this.#flows.delete(flow);
-    this.#mourners.delete(flow);
-    if (held === undefined) return false;
-    if (held.controlFd >= 0) this.#native.library.close(held.controlFd);
-    return true;
+    if (this.#flows.drop(flow)) this.#mail.post({ type: "flow-closed", flow });
   }
 
   onPeerDead(flow: string, listener: () => void): () => void {
-    const listeners = this.#mourners.get(flow) ?? new Set();
-    this.#mourners.set(flow, listeners.add(listener));
-    if (this.#flows.get(flow)?.dead === true) queueMicrotask(() => listeners.has(listener) && listener());
-    return () => {
-      listeners.delete(listener);
-      if (listeners.size === 0 && this.#mourners.get(flow) === listeners) this.#mourners.delete(flow);
-    };
+    return this.#flows.onPeerDead(flow, listener);
+  }
+
+  onReconfigure(flow: string, listener: ReconfigureListener): () => void {
+    return this.#flows.onReconfigure(flow, listener);
+  }
+
+  async reconfigureFlow(flow: string, transport: TransportName, timeoutMs: number, options: MoveOptions = {}): Promise<void> {
+    await orderMove(this.#mail, flow, transport, timeoutMs, options);
   }
 
   setRef(on: boolean): void {
@@ -228,10 +232,8 @@ class BrokerClient implements BrokerService {
     this.#closed = true;
     this.#lifeline.close();
     this.#mail.close();
-    for (const { controlFd } of this.#flows.values()) if (controlFd >= 0) this.#native.library.close(controlFd);
     this.#flows.clear();
     this.#holdings.clear();
-    this.#mourners.clear();
     this.#reactor.close();
     return Promise.resolve();
   }
@@ -306,11 +308,11 @@ class BrokerClient implements BrokerService {
 
   /** Tells a new broker what this program had with the last one. Before anything else, so that nobody gets in between. */
   #connected(link: FrameLink): void {
+    this.#brokers += 1;
     this.#mail.connected(link);
     this.#applyRef();
     for (const holding of this.#holdings.values()) this.#restoreName(holding);
-    for (const [flow, { ticket, controlFd }] of this.#flows) {
-      if (controlFd < 0) continue;
+    for (const { flow, ticket, controlFd } of this.#flows.proofs()) {
       this.#mail.send((id) => ({ type: "restore", id, flow, ticket, descriptors: ["control"] }), [controlFd], () => {});
     }
     this.#mail.release();
@@ -337,10 +339,11 @@ class BrokerClient implements BrokerService {
     }
     const { message } = decoded;
     if (message.type === "offer") return this.#offered(message, descriptors);
-    if (message.type === "grant") this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1, dead: false });
+    if (message.type === "grant") this.#flows.add(message.flow, message.ticket);
     if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
     for (const fd of descriptors) this.#native.library.close(fd);
-    if (message.type === "peer-dead") this.#mourn(message.flow);
+    if (message.type === "peer-dead") this.#flows.mourn(message.flow);
+    if (message.type === "reconfigure") void this.#ordered(message);
     if (message.type === "going" && message.reason === "replaced") this.#lifeline.expectSuccessor();
   }
 
@@ -351,24 +354,25 @@ class BrokerClient implements BrokerService {
       this.#mail.post({ type: "refuse", flow: message.flow, code: "NOT_LISTENING", message: `${message.name} no longer listens` });
       return;
     }
-    this.#flows.set(message.flow, { ticket: message.ticket, controlFd: -1, dead: false });
+    this.#flows.add(message.flow, message.ticket);
     try {
       const half = acceptorHalf(message.transport, listening.onOffer(offer));
       if (!this.#mail.post({ type: "accept", flow: message.flow, descriptors: [...half.roles] }, half.descriptors)) {
         // The initiator will never hear of it.
-        queueMicrotask(() => this.#mourn(message.flow));
+        queueMicrotask(() => this.#flows.mourn(message.flow));
       }
     } catch (error) {
-      this.#dropFlow(message.flow);
+      this.#flows.drop(message.flow);
       const { code, message: why, remedy } = errorMessage(1, error instanceof FableError ? error : refusal(error));
       this.#mail.post({ type: "refuse", flow: message.flow, code, message: why, ...(remedy === undefined ? {} : { remedy }) });
     }
   }
 
-  #mourn(flow: string): void {
-    const held = this.#flows.get(flow);
-    if (held !== undefined) held.dead = true;
-    for (const listener of [...(this.#mourners.get(flow) ?? [])]) listener();
+  /** The broker has an order: it learns what came of it, if it still lives then. */
+  async #ordered(message: Responses["reconfigure"]): Promise<void> {
+    const broker = this.#brokers;
+    const report = await obeyOrder(this.#flows, message);
+    if (broker === this.#brokers) this.#mail.post(report);
   }
 
   #applyRef(): void {

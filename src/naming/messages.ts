@@ -4,6 +4,7 @@
  */
 import * as v from "valibot";
 import type { ErrorCode } from "../errors.ts";
+import { FIRST_TRANSPORTS, TRANSPORT_NAMES } from "./transports.ts";
 import { isName, isPeerName, MAX_NAME_BYTES } from "./uri.ts";
 
 /** Every code that may travel; the type check fails when `errors.ts` learns one that is missing here. */
@@ -37,6 +38,8 @@ const CODES = {
   WRONG_THREAD: 1,
   FORKED: 1,
   TRANSPORT_UNAVAILABLE: 1,
+  UNSUPPORTED_TRANSPORT: 1,
+  SUPERSEDED: 1,
   SYSTEM: 1,
 } as const satisfies Readonly<Record<ErrorCode, 1>>;
 const ERROR_CODES = Object.keys(CODES) as [ErrorCode, ...ErrorCode[]];
@@ -49,7 +52,9 @@ const name = v.pipe(text(MAX_NAME_BYTES), v.check(isName, "no name"));
 const peerName = v.pipe(text(MAX_NAME_BYTES), v.check(isPeerName, "no name"));
 const flow = v.pipe(text(32), v.regex(/^[a-z0-9]{6}-[0-9]{1,15}$/));
 const ticket = v.pipe(text(4096), v.regex(/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/));
-const transport = v.picklist(["mempipe", "mempipe-spin", "mempipe-futex", "unix"]);
+/** With which a channel begins, and to which it can be moved. */
+const transport = v.picklist(FIRST_TRANSPORTS);
+const anyTransport = v.picklist(TRANSPORT_NAMES);
 const trust = v.picklist(["trusted", "untrusted"]);
 const code = v.picklist(ERROR_CODES);
 const ringBytes = v.pipe(whole(4096, 67_108_864), v.check((bytes) => (bytes & (bytes - 1)) === 0, "not a power of two"));
@@ -97,6 +102,22 @@ export const REQUESTS = {
   flows: v.object({ type: v.literal("flows"), id, after: v.optional(text(32)), window_ms: v.optional(whole(0, 10_000)) }),
   "flow-closed": v.object({ type: v.literal("flow-closed"), flow }),
   restore: v.object({ type: v.literal("restore"), id, flow, ticket, descriptors }),
+  reconfigure: v.object({
+    type: v.literal("reconfigure"),
+    id,
+    flow,
+    transport: anyTransport,
+    ring_bytes: v.optional(ringBytes),
+    timeout_ms: milliseconds,
+  }),
+  reconfigured: v.object({
+    type: v.literal("reconfigured"),
+    flow,
+    order: id,
+    outcome: v.picklist(["done", ...ERROR_CODES]),
+    message: sentence,
+    remedy: v.optional(sentence),
+  }),
   stats: v.object({ type: v.literal("stats"), id }),
   shutdown: v.object({ type: v.literal("shutdown"), id }),
   replace: v.object({ type: v.literal("replace"), id }),
@@ -106,7 +127,7 @@ const nameEntry = v.object({ name: peerName, pid: process, uid: process, listeni
 
 const direction = v.object({
   from: peerName,
-  transport,
+  transport: anyTransport,
   trust: v.picklist(["trusted", "untrusted", "n/a"]),
   epoch: count,
   messages: count,
@@ -155,6 +176,14 @@ export const RESPONSES = {
   offer: v.object({ type: v.literal("offer"), name, ...introduction, ring_bytes: ringBytes, max_message_bytes: messageBytes }),
   grant: v.object({ type: v.literal("grant"), id, ...introduction }),
   "peer-dead": v.object({ type: v.literal("peer-dead"), flow }),
+  reconfigure: v.object({
+    type: v.literal("reconfigure"),
+    flow,
+    transport: anyTransport,
+    ring_bytes: v.optional(ringBytes),
+    reason: v.picklist(["operator", "policy"]),
+    order: id,
+  }),
   names: v.object({ type: v.literal("names"), id, entries: v.array(nameEntry), after: v.optional(text(MAX_NAME_BYTES)) }),
   flows: v.object({ type: v.literal("flows"), id, entries: v.array(flowEntry), after: v.optional(text(32)) }),
   stats: v.object({ type: v.literal("stats"), id, figures: v.record(text(40), v.number()) }),

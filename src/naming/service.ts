@@ -130,6 +130,17 @@ export interface FlowEntry {
   readonly since: string;
 }
 
+/** The broker wants a channel to go on through another transport. */
+export interface ReconfigureOrder {
+  readonly transport: TransportName;
+  readonly reason: "operator" | "policy";
+  /** Without, as much memory as the direction has now. */
+  readonly ringBytes?: number;
+}
+
+/** Resolves once both directions, as far as this end can see, are there; rejects with a FableError that says why one is not. */
+export type ReconfigureListener = (order: ReconfigureOrder) => Promise<void>;
+
 export interface NameService {
   register(name: string, options?: RegisterOptions): Promise<Registration>;
   connect(request: ConnectRequest): Promise<Grant>;
@@ -144,6 +155,13 @@ export interface NameService {
   flowOpened(flow: string, controlFd: number): void;
   /** The broker says the peer of a flow died. Ends also watch by themselves; whoever learns first acts. */
   onPeerDead(flow: string, listener: () => void): () => void;
+  /** Calls the listener with each order the broker has for this end of a flow, and tells the broker what came of it. */
+  onReconfigure(flow: string, listener: ReconfigureListener): () => void;
+  /**
+   * Has both ends of a flow move it to a transport. Resolves when both say that they did; else rejects with what an end could not do, with
+   * TIMEOUT that names who did not report, with SUPERSEDED when somebody ordered something newer.
+   */
+  reconfigureFlow(flow: string, transport: TransportName, timeoutMs: number, options?: { readonly ringBytes?: number }): Promise<void>;
   /** Keeps the process alive while true. */
   setRef(on: boolean): void;
   close(): Promise<void>;

@@ -5,7 +5,16 @@
  */
 
 /** Transport names, everywhere the same: API, CLI, JSON, broker. */
-export type TransportName = "mempipe" | "mempipe-spin" | "mempipe-futex" | "unix";
+export type TransportName =
+  | "mempipe"
+  | "mempipe-spin"
+  | "mempipe-futex"
+  | "unix"
+  | "tcp"
+  | "tcp-nodelay"
+  | "pipe"
+  | "vmsplice-coop"
+  | "shmem-pipe";
 
 /** How an end treats its peer: "trusted" lends memory in place, "untrusted" copies privately before anything looks. */
 export type Trust = "trusted" | "untrusted";

@@ -6,12 +6,13 @@ import assert from "node:assert/strict";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { connectNameService } from "../../src/naming/client.ts";
+import { LAYOUT_RANGE, PROTOCOL_RANGE } from "../../src/naming/protocol.ts";
 import { type RuntimeName, RUNTIMES, World } from "../process/harness.ts";
 import { RawClient } from "./raw.ts";
 import { closeGranted, eventually, Half, native } from "./support.ts";
 
 const BROKER = "tests/broker/broker_main.ts";
-const HELLO = { type: "hello", protocol: [1, 1], layout: [1, 1], program: "raw" };
+const HELLO = { type: "hello", protocol: [...PROTOCOL_RANGE], layout: [...LAYOUT_RANGE], program: "raw" };
 
 interface Target {
   readonly socket: string;
@@ -111,7 +112,7 @@ for (const runtime of RUNTIMES) {
           ["PROTOCOL", '{"type":"names","id":1}'],
           ["PROTOCOL", JSON.stringify({ ...HELLO, protocol: [0, 0] })],
           ["VERSION", JSON.stringify({ ...HELLO, protocol: [7, 9] })],
-          ["VERSION", JSON.stringify({ ...HELLO, layout: [2, 2] })],
+          ["VERSION", JSON.stringify({ ...HELLO, layout: [1, 1] })],
           ["TOO_LARGE", new Uint8Array(65_537)],
           ["TOO_LARGE", new Uint8Array(150_000)],
         ];
@@ -192,7 +193,7 @@ for (const runtime of RUNTIMES) {
         const good = new Half("mempipe", "trusted", 1, 65_536);
         const small = new Half("mempipe", "trusted", 1, 4096);
         const file = openSync("/dev/null", "r");
-        const { controlFd, ringFd = -1, doorbellFd } = good.offered;
+        const { controlFd, ringFd = -1, doorbellFd, linkFd } = good.offered;
         const smallRing = small.offered.ringFd ?? -1;
         const connect = (id: number, more: object = {}) => ({
           ...{
@@ -203,28 +204,36 @@ for (const runtime of RUNTIMES) {
             offered: { transport: "mempipe", trust: "trusted" },
             ring_bytes: 65_536,
           },
-          ...{ max_message_bytes: 1000, timeout_ms: 60_000, descriptors: ["control", "ring", "doorbell"], ...more },
+          ...{ max_message_bytes: 1000, timeout_ms: 60_000, descriptors: ["control", "ring", "doorbell", "link"], ...more },
         });
         const attempts: readonly (readonly [object, readonly number[], string, RegExp])[] = [
-          [connect(1), [], "PROTOCOL", /expected the descriptors control, ring, doorbell, received 0/],
+          [connect(1), [], "PROTOCOL", /expected the descriptors control, ring, doorbell, link, received 0/],
           [connect(2), [controlFd, ringFd], "PROTOCOL", /received 2/],
           [connect(3, { descriptors: ["control"] }), [controlFd], "PROTOCOL", /expected/],
-          [connect(4, { descriptors: ["ring", "control", "doorbell"] }), [ringFd, controlFd, doorbellFd], "PROTOCOL", /expected/],
-          [connect(5), [file, ringFd, doorbellFd], "REFUSED", /control region is no memfd/],
-          [connect(6), [controlFd, file, doorbellFd], "REFUSED", /ring is no memfd/],
-          [connect(14), [controlFd, ringFd, file], "REFUSED", /no Unix stream socket/],
-          [connect(15), [controlFd, ringFd, client.fd], "REFUSED", /no Unix stream socket/],
-          [connect(7), [ringFd, ringFd, doorbellFd], "REFUSED", /control region has 65536 bytes/],
-          [connect(8), [controlFd, smallRing, doorbellFd], "REFUSED", /ring has 4096 bytes instead of 65536/],
-          [connect(9, { ring_bytes: 4096 }), [controlFd, controlFd, doorbellFd], "REFUSED", /same memory/],
+          [
+            connect(4, { descriptors: ["ring", "control", "doorbell", "link"] }),
+            [ringFd, controlFd, doorbellFd, linkFd],
+            "PROTOCOL",
+            /expected/,
+          ],
+          [connect(18), [controlFd, ringFd, doorbellFd], "PROTOCOL", /received 3/],
+          [connect(5), [file, ringFd, doorbellFd, linkFd], "REFUSED", /control region is no memfd/],
+          [connect(6), [controlFd, file, doorbellFd, linkFd], "REFUSED", /ring is no memfd/],
+          [connect(14), [controlFd, ringFd, file, linkFd], "REFUSED", /no Unix stream socket/],
+          [connect(15), [controlFd, ringFd, client.fd, linkFd], "REFUSED", /no Unix stream socket/],
+          [connect(16), [controlFd, ringFd, doorbellFd, doorbellFd], "REFUSED", /link is no Unix packet socket/],
+          [connect(17), [controlFd, ringFd, doorbellFd, file], "REFUSED", /link is no Unix packet socket/],
+          [connect(7), [ringFd, ringFd, doorbellFd, linkFd], "REFUSED", /control region has 65536 bytes/],
+          [connect(8), [controlFd, smallRing, doorbellFd, linkFd], "REFUSED", /ring has 4096 bytes instead of 65536/],
+          [connect(9, { ring_bytes: 4096 }), [controlFd, controlFd, doorbellFd, linkFd], "REFUSED", /same memory/],
           [
             connect(10, { offered: { transport: "mempipe", trust: "untrusted" } }),
-            [controlFd, ringFd, doorbellFd],
+            [controlFd, ringFd, doorbellFd, linkFd],
             "REFUSED",
             /lacks the seal FUTURE_WRITE/,
           ],
-          [connect(11, { transport: "unix" }), [controlFd, ringFd, doorbellFd], "PROTOCOL", /another transport/],
-          [connect(12, { from: "xio://not-mine" }), [controlFd, ringFd, doorbellFd], "REFUSED", /not registered/],
+          [connect(11, { transport: "unix" }), [controlFd, ringFd, doorbellFd, linkFd], "PROTOCOL", /another transport/],
+          [connect(12, { from: "xio://not-mine" }), [controlFd, ringFd, doorbellFd, linkFd], "REFUSED", /not registered/],
         ];
         for (const [message, descriptors, code, sentence] of attempts) {
           client.message(message, descriptors);
@@ -235,8 +244,8 @@ for (const runtime of RUNTIMES) {
             JSON.stringify([message, answer]),
           );
         }
-        client.message(connect(13), [controlFd, ringFd, doorbellFd]);
-        client.message(connect(13), [controlFd, ringFd, doorbellFd]);
+        client.message(connect(13), [controlFd, ringFd, doorbellFd, linkFd]);
+        client.message(connect(13), [controlFd, ringFd, doorbellFd, linkFd]);
         client.ring();
         assert.deepEqual(codes(await client.answers(1)), ["PROTOCOL"], "the same request twice");
         client.close();

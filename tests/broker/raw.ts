@@ -2,6 +2,7 @@
  * A client that keeps no rules: frames of any size with any descriptors, straight through the C library. Everything lies in one piece of
  * memory whose address is known, because the calls want addresses inside structures.
  */
+import { LAYOUT_RANGE, PROTOCOL_RANGE } from "../../src/naming/protocol.ts";
 import { detectRuntime } from "../../src/runtime/detect.ts";
 import type { NativePointer } from "../../src/runtime/runtime.ts";
 import { native } from "./support.ts";
@@ -122,7 +123,7 @@ export class RawClient {
 
   /** Hello in good order; the doorbell is kept, to be rung after each further frame. */
   async greet(): Promise<void> {
-    this.message({ type: "hello", protocol: [1, 1], layout: [1, 1], program: "raw" });
+    this.message({ type: "hello", protocol: [...PROTOCOL_RANGE], layout: [...LAYOUT_RANGE], program: "raw" });
     for (let waited = 0; waited < 400; waited++) {
       const answer = this.receive();
       if (answer !== undefined && answer !== "end") {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { type Daemon, type DaemonOptions, startDaemon } from "../../src/broker/daemon.ts";
 import { type BrokerService, connectNameService, type NameServiceOptions } from "../../src/naming/client.ts";
 import type { ConnectRequest, Offer, OfferAnswer, OfferedDescriptors } from "../../src/naming/service.ts";
+import { firstTransport } from "../../src/naming/transports.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Native } from "../../src/native/native.ts";
 import { check } from "../../src/native/status.ts";
@@ -88,20 +89,20 @@ export class Half {
 
   constructor(transport: TransportName, trust: Trust, role: 1 | 2, ringBytes: number) {
     const words = new Uint32Array(16);
-    const code = { mempipe: 1, "mempipe-spin": 2, "mempipe-futex": 3, unix: 4 }[transport];
+    const code = { mempipe: 1, "mempipe-spin": 2, "mempipe-futex": 3, unix: 4 }[firstTransport(transport)];
     words.set([64, role, code, trust === "trusted" ? 1 : 2, ringBytes, 1_048_576]);
     check(library, library.channel_new(words), "make half a channel");
-    const [handle = 0, controlFd = -1, ringFd = -1, doorbellFd = -1, dataFd = -1] = new Int32Array(words.buffer).subarray(6);
+    const [handle = 0, controlFd = -1, ringFd = -1, doorbellFd = -1, dataFd = -1, linkFd = -1] = new Int32Array(words.buffer).subarray(6);
     this.handle = handle >>> 0;
-    this.offered = { controlFd, doorbellFd, ...(ringFd < 0 ? {} : { ringFd }), ...(dataFd < 0 ? {} : { dataFd }) };
+    this.offered = { controlFd, doorbellFd, linkFd, ...(ringFd < 0 ? {} : { ringFd }), ...(dataFd < 0 ? {} : { dataFd }) };
   }
 
   close(): void {
     if (!this.#open) return;
     this.#open = false;
     library.channel_close(this.handle);
-    const { controlFd, ringFd = -1, doorbellFd, dataFd = -1 } = this.offered;
-    closeAll([controlFd, ringFd, doorbellFd, dataFd]);
+    const { controlFd, ringFd = -1, doorbellFd, linkFd, dataFd = -1 } = this.offered;
+    closeAll([controlFd, ringFd, doorbellFd, linkFd, dataFd]);
   }
 }
 
@@ -111,7 +112,7 @@ export function closeAll(fds: readonly (number | undefined)[]): void {
 
 /** Closes what came with a grant or an offer. */
 export function closeGranted(granted: Partial<Offer>): void {
-  closeAll([granted.controlFd, granted.ringFd, granted.pidFd, granted.doorbellFd, granted.dataFd]);
+  closeAll([granted.controlFd, granted.ringFd, granted.pidFd, granted.doorbellFd, granted.linkFd, granted.dataFd]);
 }
 
 /** What this process has open that FABLE makes: sockets, memory, processes. Runtimes open and close other things as they like. */

@@ -7,8 +7,9 @@ import { createInterface } from "node:readline";
 import { isFableError } from "../../mod.ts";
 import { connectNameService } from "../../src/naming/client.ts";
 import type { OfferedDescriptors } from "../../src/naming/service.ts";
+import type { FirstTransport } from "../../src/naming/transports.ts";
 import { loadNative } from "../../src/native/load.ts";
-import type { TransportName, Trust } from "../../src/transport/transport.ts";
+import type { Trust } from "../../src/transport/transport.ts";
 import { seeded, sleep } from "../process/harness.ts";
 import { type Attack, ATTACKS, type Stage } from "./attacks.ts";
 import { closeDescriptor, HONEST_SEALS, openFile, region, SEAL_FUTURE_WRITE, writeIdentity } from "./libc.ts";
@@ -17,12 +18,14 @@ interface Order {
   readonly attack: string;
   readonly name: string;
   readonly trust: Trust;
-  readonly transport: TransportName;
+  readonly transport: FirstTransport;
   readonly seed: number;
 }
 
 const RING_BYTES = 65_536;
-const TRANSPORT_CODES: Readonly<Record<TransportName, number>> = { mempipe: 1, "mempipe-spin": 2, "mempipe-futex": 3, unix: 4 };
+const STREAM = 1;
+const PACKETS = 5;
+const TRANSPORT_CODES: Readonly<Record<FirstTransport, number>> = { mempipe: 1, "mempipe-spin": 2, "mempipe-futex": 3, unix: 4 };
 const native = loadNative();
 const service = await connectNameService(native);
 service.setRef(true);
@@ -66,34 +69,37 @@ function makeStage(what: Attack, order: Order): Stage & { readonly offered: Offe
     seals,
   );
   const ring = region(what.ringBytes ?? RING_BYTES, () => {}, ringSeals);
-  const [doorbell, theirDoorbell] = socketPair();
-  const [data, theirData] = socketPair();
+  const [doorbell, theirDoorbell] = socketPair(STREAM);
+  const [link, theirLink] = socketPair(PACKETS);
+  const [data, theirData] = socketPair(STREAM);
   const wrong = what.wrongDescriptor === undefined ? undefined : wrongDescriptor(what.wrongDescriptor);
   return {
     control,
     ring,
     doorbell,
     data,
+    link,
     random: seeded(order.seed),
     write: (fd, bytes) => native.library.write(fd, bytes, bytes.byteLength),
     offered: {
       controlFd: what.swap === true ? ring.fd : wrong ?? control.fd,
       doorbellFd: theirDoorbell,
+      linkFd: theirLink,
       ...(shared ? { ringFd: what.swap === true ? control.fd : what.same === true ? control.fd : ring.fd } : { dataFd: theirData }),
     },
-    descriptors: [control.fd, ring.fd, doorbell, theirDoorbell, data, theirData, ...(wrong === undefined ? [] : [wrong])],
+    descriptors: [control.fd, ring.fd, doorbell, theirDoorbell, link, theirLink, data, theirData, ...(wrong === undefined ? [] : [wrong])],
   };
 }
 
-function socketPair(): readonly [number, number] {
+function socketPair(kind: number): readonly [number, number] {
   const pair = new Int32Array(2);
-  if (native.library.socketpair(1, pair) < 0) throw new Error("no sockets left");
+  if (native.library.socketpair(kind, pair) < 0) throw new Error("no sockets left");
   return [pair[0] ?? -1, pair[1] ?? -1];
 }
 
 function wrongDescriptor(kind: "file" | "socket" | "null"): number {
   if (kind === "socket") {
-    const [one, other] = socketPair();
+    const [one, other] = socketPair(STREAM);
     closeDescriptor(other);
     return one;
   }

@@ -8,9 +8,10 @@ import { CONTROL, type Identity, putHeader, type Region } from "./libc.ts";
 export interface Stage {
   readonly control: Region;
   readonly ring: Region;
-  /** The attacker's ends of both sockets. */
+  /** The attacker's ends of the sockets. */
   readonly doorbell: number;
   readonly data: number;
+  readonly link: number;
   readonly random: () => number;
   write(fd: number, bytes: Uint8Array): number;
 }

@@ -3,11 +3,12 @@
  * or keep what it was thrown.
  */
 import { connectNameService } from "../../src/naming/client.ts";
+import { LAYOUT_RANGE, PROTOCOL_RANGE } from "../../src/naming/protocol.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { RawClient } from "../broker/raw.ts";
 import { descriptors as descriptorsOf, grownDescriptors, sleep, usage, World } from "../process/harness.ts";
 
-const HELLO = { type: "hello", protocol: [1, 1], layout: [1, 1], program: "fuzz" };
+const HELLO = { type: "hello", protocol: [...PROTOCOL_RANGE], layout: [...LAYOUT_RANGE], program: "fuzz" };
 /** One of each kind, as a client would send it. */
 const REQUESTS: readonly Readonly<Record<string, unknown>>[] = [
   HELLO,
@@ -25,7 +26,7 @@ const REQUESTS: readonly Readonly<Record<string, unknown>>[] = [
     ring_bytes: 65536,
     max_message_bytes: 1024,
     timeout_ms: 100,
-    descriptors: ["control", "ring", "doorbell"],
+    descriptors: ["control", "ring", "doorbell", "link"],
   },
   { type: "cancel", id: 6 },
   { type: "accept", flow: "abcdef-1", descriptors: ["control", "ring"] },
@@ -34,6 +35,8 @@ const REQUESTS: readonly Readonly<Record<string, unknown>>[] = [
   { type: "flows", id: 8, window_ms: 0 },
   { type: "flow-closed", flow: "abcdef-1" },
   { type: "restore", id: 9, flow: "abcdef-1", ticket: "AAAA.BBBB", descriptors: ["control"] },
+  { type: "reconfigure", id: 11, flow: "abcdef-1", transport: "tcp", ring_bytes: 65536, timeout_ms: 100 },
+  { type: "reconfigured", flow: "abcdef-1", order: 1, outcome: "done", message: "" },
   { type: "stats", id: 10 },
 ];
 const FRAMES_PER_CLIENT = 40;

@@ -98,7 +98,7 @@ export interface Identity {
 export function writeIdentity(view: DataView, identity: Identity): void {
   const words = [
     identity.magic ?? 0x4c424146,
-    identity.layoutVersion ?? 1,
+    identity.layoutVersion ?? 2,
     identity.controlBytes ?? 4096,
     identity.flags ?? 0,
     identity.ringBytes ?? 65536,
@@ -117,11 +117,11 @@ export const CONTROL = {
   rungWord: 256,
   released: 384,
   published: 528,
-  epoch: 768,
-  mailboxSeq: 772,
+  writeEpoch: 768,
   state: 896,
-  stateCode: 900,
-  endPosition: 904,
+  orders: 900,
+  stateCode: 904,
+  endPosition: 912,
 } as const;
 
 /** A record header: payload size, and kind with stride (length / 8). */

@@ -59,7 +59,7 @@ describe("connecting", () => {
         assert.deepEqual([grant.peerPid, grant.trust, offer.ringBytes, offer.maxMessageBytes], [process.pid, "trusted", 65_536, 777]);
         const kernel = transport === "unix";
         assert.deepEqual([grant.ringFd === undefined, offer.ringFd === undefined, offer.dataFd === undefined], [kernel, kernel, !kernel]);
-        for (const fd of [grant.controlFd, offer.controlFd, offer.doorbellFd]) assert.ok(fd >= 0);
+        for (const fd of [grant.controlFd, offer.controlFd, offer.doorbellFd, offer.linkFd]) assert.ok(fd >= 0);
         assert.equal(native.library.pid_dead(grant.pidFd), 0);
         const [flow] = await caller.flows();
         assert.deepEqual(flow?.names, ["xio://caller", "xio://server"]);
@@ -231,7 +231,7 @@ describe("figures", () => {
       const grant = await caller.connect(scene.request("xio://server", { prepare: () => half.offered }));
       const { library } = native;
       const peer = new Uint32Array(12);
-      new Int32Array(peer.buffer).set([48, half.handle, 1, grant.controlFd, grant.ringFd ?? -1, -1, -1, grant.pidFd]);
+      new Int32Array(peer.buffer).set([48, half.handle, 1, grant.controlFd, grant.ringFd ?? -1, -1, -1, grant.pidFd, 0, 0, -1]);
       assert.equal(library.channel_attach(peer), 0);
       for (let count = 0; count < 5; count++) assert.equal(library.send(half.handle, new Uint8Array(10), 10), 0);
       const [flow] = await caller.flows({ windowMs: 20 });
