@@ -149,6 +149,7 @@ export class Broker {
 
   /** Everybody goes. */
   close(reason: "replaced" | "shutdown" | "idle"): void {
+    this.#moves.abandon();
     for (const session of [...this.#sessions.values()]) {
       if (reason !== "idle" && session.ready) session.send({ type: "going", reason });
       session.end();

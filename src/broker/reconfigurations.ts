@@ -123,6 +123,11 @@ export class Reconfigurations {
     if (pending !== undefined) this.#fail(pending, ends.length > 0 ? died(ends) : closed(flow));
   }
 
+  /** The broker leaves: the next one answers whoever waits. */
+  abandon(): void {
+    this.#pending.clear();
+  }
+
   /** Tells those whose time is over who did not report. */
   expire(now: number): void {
     for (const pending of [...this.#pending.values()]) {

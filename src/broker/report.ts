@@ -3,7 +3,7 @@
  * read-only and looks when somebody asks; it is on no data path and nobody waits for it.
  */
 import { page, type Responses } from "../naming/protocol.ts";
-import { sharesMemory } from "../naming/transports.ts";
+import { dependsOnTrust } from "../naming/transports.ts";
 import type { TransportName } from "../transport/transport.ts";
 import type { BrokerIo } from "./broker.ts";
 import { type Flow, isWhole } from "./flows.ts";
@@ -151,7 +151,7 @@ export class Report {
         return {
           from: flow.names[side],
           transport,
-          trust: sharesMemory(transport) ? flow.trust : "n/a" as const,
+          trust: dependsOnTrust(transport) ? flow.trust : "n/a" as const,
           epoch,
           messages: messagesSent,
           bytes: bytesSent,

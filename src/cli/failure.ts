@@ -14,13 +14,19 @@ export interface Failure {
 /** A command's own verdict: it has already said what failed, or says it here. */
 export class CommandFailed extends Error {
   override readonly name = "CommandFailed";
+  readonly remedy: string | undefined;
+
+  constructor(message: string, remedy?: string) {
+    super(message);
+    this.remedy = remedy;
+  }
 }
 
 export function describeFailure(error: unknown): Failure {
   if (isUsageError(error)) return { sentence: sentence(error.message, "USAGE", error.remedy), exitCode: 2 };
   if (error instanceof FableError) return { sentence: sentence(error.message, error.code, error.remedy), exitCode: 1 };
   if (error instanceof CommandFailed) {
-    return { sentence: error.message === "" ? "" : sentence(error.message, "FAILED", undefined), exitCode: 1 };
+    return { sentence: error.message === "" ? "" : sentence(error.message, "FAILED", error.remedy), exitCode: 1 };
   }
   const code = errorCode(error);
   if (code === "EPIPE") return { sentence: "", exitCode: 1 };

@@ -36,6 +36,7 @@ function program(): Command {
   addBroker(root);
   addLs(root);
   addFlows(root);
+  addReconfigure(root);
   addCat(root);
   addDoctor(root);
   addBench(root);
@@ -84,6 +85,22 @@ function addFlows(root: Command): void {
   json(command);
   examples(command, ["fable flows", "fable flows --json | jq '.[].directions[].msgs_per_s'"]);
   command.action(async (options) => (await import("./flows.ts")).flows(output(options), options));
+}
+
+function addReconfigure(root: Command): void {
+  const command = sub(root, "reconfigure", "moves a live channel to another transport, while its ends go on");
+  command.argument("<flow>", "as fable flows calls it, or the beginning of that");
+  command.requiredOption("--transport <name>", `one of ${TRANSPORTS.join(", ")}`, value((text) => parseWord(text, TRANSPORTS)));
+  command.option("--ring <size>", "memory of each direction: a power of two (default: as much as it has)", value(parseRing));
+  command.option("--timeout <ms>", "wait at most so long for both ends", value((text) => parseCount(text, 1, 3_600_000)), 5000);
+  socket(command);
+  json(command);
+  examples(command, [
+    "fable reconfigure k3xq7a-12 --transport tcp",
+    "fable reconfigure k3 --transport mempipe --ring 1M --json",
+    "fable flows --json | jq -r '.[].flow' | xargs -n1 fable reconfigure --transport mempipe",
+  ]);
+  command.action(async (flow: string, options) => (await import("./reconfigure.ts")).reconfigure(output(options), flow, options));
 }
 
 function addCat(root: Command): void {

@@ -34,16 +34,17 @@ const CODES: Readonly<Record<TransportName, number>> = {
 
 export const TRANSPORT_NAMES = Object.keys(CODES) as [TransportName, ...TransportName[]];
 
-const MEMORY: ReadonlySet<TransportName> = new Set(["mempipe", "mempipe-spin", "mempipe-futex", "shmem-pipe"]);
+/** Those whose messages lie in memory of the sender when they are read: everything but a private copy through the kernel. */
+const LENDING: ReadonlySet<TransportName> = new Set(["mempipe", "mempipe-spin", "mempipe-futex", "vmsplice-coop", "shmem-pipe"]);
 
 /** Undefined for a number that is nobody's: control regions say what their owners want them to. */
 export function transportOfCode(code: number): TransportName | undefined {
   return TRANSPORT_NAMES.find((name) => CODES[name] === code);
 }
 
-/** Trust is about memory that both ends map; what passes through the kernel is a copy anyway. */
-export function sharesMemory(transport: TransportName): boolean {
-  return MEMORY.has(transport);
+/** Whether trust means something there: what the kernel copies is nobody's but the receiver's. */
+export function dependsOnTrust(transport: TransportName): boolean {
+  return LENDING.has(transport);
 }
 
 /** Throws for a transport with which no channel begins. */
