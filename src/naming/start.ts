@@ -13,6 +13,7 @@ import { type Place, utf8 } from "./place.ts";
 export const COMMAND_VARIABLE = "FABLE_BROKER_COMMAND";
 
 const EMPTY = -1;
+const TOO_LARGE = -10;
 const NOTHING = new Uint8Array(0);
 const PATH_BYTES = 4096;
 
@@ -52,11 +53,21 @@ export function makeFolder(library: Library, place: Place): void {
  */
 export function startBroker(native: Native, place: Place, command: readonly string[] | undefined): void {
   const { library } = native;
-  const argv = block([...(command ?? brokerCommand(native)), "broker", "--embedded", "--socket", place.socket]);
+  const words = command ?? brokerCommand(native);
+  const argv = block([...words, "broker", "--embedded", "--socket", place.socket]);
   const environment = block([`FABLE_SOCKET=${place.socket}`]);
   const log = utf8(place.log);
   const status = library.spawn(argv, argv.byteLength, environment, environment.byteLength, log, log.byteLength);
-  check(library, status, "start a broker");
+  if (status < 0) throw notStarted(library, status, words[0] ?? "");
+}
+
+/** Names what could not be started, so that whoever reads it need not guess where that was looked for. */
+function notStarted(library: Library, status: number, program: string): FableError {
+  const { message } = statusError(library, status, `start ${program} as a broker`);
+  const remedy = program.startsWith("/")
+    ? `see that ${program} is there and may be run, start one by hand with: fable broker, or put another command into $${COMMAND_VARIABLE}`
+    : `write the absolute path of ${JSON.stringify(program)} into $${COMMAND_VARIABLE}`;
+  return new FableError("BROKER_UNREACHABLE", message, { remedy });
 }
 
 /** The command line of `fable`, without its arguments. */
@@ -66,7 +77,19 @@ export function brokerCommand(native: Native): readonly string[] {
   if (override !== undefined && override.trim() !== "") return parseCommand(override.trim());
   const path = new Uint8Array(PATH_BYTES);
   const size = check(library, library.executable(path, path.byteLength), "ask for the path of this program");
-  return [...runtime.commandFor(new TextDecoder().decode(path.subarray(0, size))), commandLineFile(import.meta.url)];
+  const program = commandLineFile(import.meta.url);
+  requireFile(library, program);
+  return [...runtime.commandFor(new TextDecoder().decode(path.subarray(0, size))), program];
+}
+
+/** The runtime would start, find nothing to run, and only its log would say so. */
+function requireFile(library: Library, file: string): void {
+  const path = utf8(file);
+  const status = library.file_read(path, path.byteLength, new Uint8Array(1), 1);
+  if (status >= 0 || status === TOO_LARGE) return;
+  throw new FableError("BROKER_UNREACHABLE", statusError(library, status, `read ${file}, which is the fable command`).message, {
+    remedy: `see that ${file} is there, start a broker by hand with: fable broker, or put another command into $${COMMAND_VARIABLE}`,
+  });
 }
 
 /** From source the source of the command, from a bundle (dist/) the bundle beside it. */
