@@ -94,6 +94,11 @@ export class Broker {
     this.#moves = new Reconfigurations({ flows: this.table.flows, uid: options.uid, now: () => io.now(), session, moved });
   }
 
+  /** How many are connected. */
+  get sessions(): number {
+    return this.#sessions.size;
+  }
+
   /** True when nobody is connected and no channel lives. */
   get idle(): boolean {
     return this.#sessions.size === 0 && this.table.flows.size === 0;
@@ -145,6 +150,14 @@ export class Broker {
     for (const flow of over) this.#forget(flow);
     for (const step of registered) this.#answerRegistration(step);
     return this.#nextDeadline();
+  }
+
+  /**
+   * Looks at every session's socket, rung or not. A client that sends its own socket and rings for nothing would otherwise hold itself open
+   * from within the broker's queue: its end would never come.
+   */
+  lookAround(): void {
+    for (const session of [...this.#sessions.values()]) session.link.look();
   }
 
   /** Everybody goes. */

@@ -55,6 +55,8 @@ const ACCEPTS_PER_TURN = 64;
 /** After running out of descriptors. */
 const ACCEPT_PAUSE_MS = 100;
 const SERVER_LINK = { maxQueued: 512, maxIdleRings: 1000 };
+/** How long a frame may lie unread for which nobody rang. */
+const LOOK_MS = 2000;
 const EMPTY = -1;
 const SYSTEM = -13;
 
@@ -86,6 +88,7 @@ class RunningDaemon implements Daemon {
   readonly #end: (reason: Leaving) => void;
   #listening: { readonly fd: number; readonly watch: Watch } | undefined;
   #idle: ReturnType<typeof setTimeout> | undefined;
+  #looking: ReturnType<typeof setTimeout> | undefined;
   #visited = false;
   #left = false;
 
@@ -203,12 +206,22 @@ class RunningDaemon implements Daemon {
       return;
     }
     this.#visited = true;
+    this.#lookLater();
     clearTimeout(this.#idle);
     const admitted = session;
     const handshake = setTimeout(() => {
       if (!admitted.ready) admitted.dismiss(new FableError("TIMEOUT", "no hello came in time"));
     }, HANDSHAKE_MS);
     admitted.onReadyOrOver(() => clearTimeout(handshake));
+  }
+
+  /** Now and then as long as anybody is connected. */
+  #lookLater(): void {
+    this.#looking ??= setTimeout(() => {
+      this.#looking = undefined;
+      this.#broker.lookAround();
+      if (!this.#left && this.#broker.sessions > 0) this.#lookLater();
+    }, LOOK_MS);
   }
 
   /** An embedded broker leaves some time after the last client and channel. */
@@ -228,6 +241,7 @@ class RunningDaemon implements Daemon {
     if (this.#left) return;
     this.#left = true;
     clearTimeout(this.#idle);
+    clearTimeout(this.#looking);
     this.#alarm.stop();
     this.#stopListening();
     this.#broker.close(reason === "closed" ? "shutdown" : reason);

@@ -11,6 +11,8 @@ import type { TicketProcess } from "./tickets.ts";
 /** What a session's connection can do beyond frames. */
 export interface BrokerLink extends Link {
   useDoorbell(fd: number): void;
+  /** Takes what came without a ring. */
+  look(): void;
 }
 
 export interface SessionOptions {

@@ -110,6 +110,11 @@ export class FrameLink implements Link {
     return false;
   }
 
+  /** Takes what came without a ring. */
+  look(): void {
+    if (!this.#over) this.#drain();
+  }
+
   close(): void {
     this.#flush();
     this.#finish(undefined);

@@ -310,6 +310,24 @@ for (const runtime of RUNTIMES) {
         client.close();
       }));
 
+    test("a client that sends itself over itself, rings for nothing and is gone", () =>
+      attack(runtime, async ({ socket }) => {
+        for (let round = 0; round < 20; round++) {
+          const client = new RawClient(socket);
+          await client.greet();
+          client.message({ type: "names", id: 1 }, [client.fd, client.doorbell]);
+          client.close();
+        }
+        // And one that never took its doorbell: that lies in a queue which only this client's own socket, in the broker's queue, keeps.
+        for (let round = 0; round < 20; round++) {
+          const client = new RawClient(socket);
+          client.message(HELLO);
+          await eventually("it is welcome", async () => (await figures(socket))["sessions"]! >= 2);
+          client.message({ type: "names", id: 1 }, [client.fd]);
+          client.close();
+        }
+      }));
+
     test("a client that takes no answers", () =>
       attack(runtime, async ({ socket }) => {
         const deaf = new RawClient(socket);

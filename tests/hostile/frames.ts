@@ -95,7 +95,7 @@ async function settle(socket: string): Promise<void> {
   }
 }
 
-/** The client's own socket over and over: unread, it keeps its own connection alive as long as the process that sent it. */
+/** The client's own socket over and over: unread, it would keep its own connection alive. */
 function descriptors(client: RawClient, random: () => number): readonly number[] {
   return random() < 0.1 ? Array.from({ length: Math.floor(random() * 18) }, () => client.fd) : [];
 }
