@@ -136,7 +136,7 @@ typedef struct fable_peer {
     uint32_t trust;             /* in: the effective trust, never laxer than in fable_channel_options; decides whether reads are in place or copied */
     int32_t control_fd;         /* in, consumed in every outcome */
     int32_t ring_fd;            /* in, consumed; -1 for kernel transports */
-    int32_t doorbell_fd;        /* in, consumed; acceptor only, else -1 */
+    int32_t doorbell_fd;        /* in, consumed; the acceptor's; of an initiator -1, or the end of another pair to be used instead of its own */
     int32_t data_fd;            /* in, consumed; acceptor of a kernel transport only, else -1 */
     int32_t pid_fd;             /* in, consumed; -1 if the peer's life is not watched */
     uint32_t peer_max_message_bytes; /* out: what both ends agreed to */

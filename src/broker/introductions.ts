@@ -3,7 +3,7 @@
  * descriptor is verified before it is passed on and closed once it was; what waits for a listener is held here.
  */
 import { FableError } from "../errors.ts";
-import { errorMessage, halfRoles, type Requests } from "../naming/protocol.ts";
+import { errorMessage, grantRoles, halfRoles, type Requests } from "../naming/protocol.ts";
 import { anonymousName } from "../naming/uri.ts";
 import type { BrokerIo } from "./broker.ts";
 import type { Flow, FlowEnd } from "./flows.ts";
@@ -19,6 +19,8 @@ interface HeldHalf {
   readonly control: number;
   /** Empty once they were passed on. */
   readonly others: readonly number[];
+  /** The initiator's end of a doorbell made here; -1 if it has its own. */
+  readonly doorbell: number;
   readonly ringBytes: number;
   readonly maxMessageBytes: number;
   /** What lets the initiator come back to a later broker; made while the listener thinks. */
@@ -26,7 +28,7 @@ interface HeldHalf {
 }
 
 export interface IntroductionsOptions {
-  readonly io: Pick<BrokerIo, "now" | "close" | "region" | "isStream" | "isPackets">;
+  readonly io: Pick<BrokerIo, "now" | "close" | "region" | "isStream" | "isPackets" | "doorbell">;
   readonly table: Table;
   readonly lives: Lives;
   readonly tickets: Tickets;
@@ -80,6 +82,7 @@ export class Introductions {
     this.#halves.set(pending, {
       control: controlFd,
       others,
+      doorbell: -1,
       ringBytes: request.ring_bytes,
       maxMessageBytes: request.max_message_bytes,
       ticket: "",
@@ -107,10 +110,10 @@ export class Introductions {
     const half = this.#halves.get(pending);
     const controls = [half?.control ?? -1, fds[0] ?? -1] as const;
     this.#halves.delete(pending);
-    this.#grant(accepted.flow, pending, fds, half?.ticket ?? "");
+    this.#grant(accepted.flow, pending, fds, half);
     // Only now: nobody waits for figures.
     report.observe(accepted.flow, controls);
-    for (const fd of [controls[0], ...fds]) if (fd >= 0) io.close(fd);
+    for (const fd of [controls[0], half?.doorbell ?? -1, ...fds]) if (fd >= 0) io.close(fd);
     this.carryOut(accepted.steps);
   }
 
@@ -135,7 +138,7 @@ export class Introductions {
     const half = this.#halves.get(pending);
     this.#halves.delete(pending);
     if (half === undefined) return;
-    for (const fd of [half.control, ...half.others]) this.#options.io.close(fd);
+    for (const fd of [half.control, half.doorbell, ...half.others]) if (fd >= 0) this.#options.io.close(fd);
   }
 
   #offer({ pending, offer }: Extract<Step, { readonly step: "offer" }>): void {
@@ -145,6 +148,8 @@ export class Introductions {
     const half = this.#halves.get(pending);
     const [initiator, listener] = [session(client.session), session(owner.client.session)];
     if (half === undefined || initiator === undefined || listener === undefined) return;
+    const [doorbell, others] = client.uid === owner.client.uid ? [-1, half.others] : this.#strangers(offer, half.others);
+    if (others === undefined) return;
     const { ringBytes, control: region } = wish;
     const names = [wish.from ?? anonymousName(client.session), owner.name] as const;
     const facts = { flow, names, transport, trust, reason, since: Math.round(io.now()), ringBytes, region };
@@ -160,11 +165,26 @@ export class Introductions {
       ring_bytes: half.ringBytes,
       max_message_bytes: half.maxMessageBytes,
       descriptors: [...halfRoles(transport, "initiator"), "pid"],
-    }, [half.control, ...half.others, lives.descriptor(client.process)]);
-    for (const fd of half.others) io.close(fd);
+    }, [half.control, ...others, lives.descriptor(client.process)]);
+    for (const fd of new Set([...half.others, ...others])) io.close(fd);
     // While the listener makes its half, nobody waits for the broker.
     const ticket = tickets.forFlow(initiator.process, { ...facts, role: 0 });
-    this.#halves.set(pending, { ...half, others: [], ticket });
+    this.#halves.set(pending, { ...half, others: [], doorbell, ticket });
+  }
+
+  /**
+   * Flags such as O_NONBLOCK belong to a socket, not to a descriptor of it: an initiator that keeps a copy of the acceptor's end could make
+   * the acceptor's event loop block on it. Between users the broker makes the pair, so that each end has one to which nobody else has a key.
+   */
+  #strangers(offer: Offer, others: readonly number[]): readonly [number, readonly number[] | undefined] {
+    try {
+      const [initiators, acceptors] = this.#options.io.doorbell();
+      return [initiators, others.with(halfRoles(offer.transport, "initiator").indexOf("doorbell") - 1, acceptors)];
+    } catch (error) {
+      const why = error instanceof FableError ? error : new FableError("SYSTEM", String(error));
+      this.carryOut(this.#options.table.refuse(offer, why));
+      return [-1, undefined];
+    }
   }
 
   #checkAnswer(
@@ -179,10 +199,11 @@ export class Introductions {
     return { control, ringBytes: checkRing(io.region(descriptors.peek(1)), offer.trust, undefined).bytes };
   }
 
-  #grant(flow: Flow, pending: Pending, descriptors: readonly number[], ticket: string): void {
+  #grant(flow: Flow, pending: Pending, descriptors: readonly number[], half: HeldHalf | undefined): void {
     const { lives, session } = this.#options;
     const acceptor = flow.ends[1] as FlowEnd;
     const { transport, trust, reason } = flow;
+    const doorbell = half === undefined || half.doorbell < 0 ? [] : [half.doorbell];
     session(pending.client.session)?.send({
       type: "grant",
       id: pending.wish.id,
@@ -190,9 +211,9 @@ export class Introductions {
       peer_name: acceptor.name,
       peer_pid: acceptor.client.pid,
       peer_uid: acceptor.client.uid,
-      ticket,
-      descriptors: [...halfRoles(transport, "acceptor"), "pid"],
-    }, [...descriptors, lives.descriptor(acceptor.client.process)]);
+      ticket: half?.ticket ?? "",
+      descriptors: [...grantRoles(transport, doorbell.length > 0)],
+    }, [...descriptors, ...doorbell, lives.descriptor(acceptor.client.process)]);
   }
 }
 

@@ -1,7 +1,7 @@
 /** The two halves of a channel on their way through the broker: which descriptor is which, and no descriptor left over. */
 import { FableError } from "../errors.ts";
 import type { TransportName } from "../transport/transport.ts";
-import { type DescriptorRole, halfRoles, type Responses } from "./protocol.ts";
+import { type DescriptorRole, grantRoles, halfRoles, type Responses } from "./protocol.ts";
 import type { Grant, Offer, OfferAnswer, OfferedDescriptors } from "./service.ts";
 
 export interface Half {
@@ -31,12 +31,14 @@ function pick(roles: readonly DescriptorRole[], all: Partial<Record<DescriptorRo
 
 /** A grant as the program gets it. Throws PROTOCOL and closes everything if descriptors are missing or left over. */
 export function grantFrom(message: Responses["grant"], descriptors: readonly number[], close: (fd: number) => void): Grant {
-  const half = named(message, descriptors, [...halfRoles(message.transport, "acceptor"), "pid"], close);
+  const doorbell = message.descriptors.includes("doorbell");
+  const half = named(message, descriptors, grantRoles(message.transport, doorbell), close);
   if (half !== undefined) {
     return {
       ...introduction(message),
       controlFd: half("control"),
       ringFd: message.transport === "unix" ? undefined : half("ring"),
+      doorbellFd: doorbell ? half("doorbell") : undefined,
       pidFd: half("pid"),
     };
   }
@@ -68,7 +70,7 @@ export function offerFrom(
   };
 }
 
-function introduction(message: Responses["grant"] | Responses["offer"]): Omit<Grant, "controlFd" | "ringFd" | "pidFd"> {
+function introduction(message: Responses["grant"] | Responses["offer"]): Omit<Grant, "controlFd" | "ringFd" | "doorbellFd" | "pidFd"> {
   const { flow, transport, trust, peer_name: peerName, peer_pid: peerPid, peer_uid: peerUid } = message;
   return { flow, transport, trust, peerName, peerPid, peerUid };
 }

@@ -120,6 +120,11 @@ export function halfRoles(transport: string, side: "initiator" | "acceptor"): re
   return transport === "unix" ? [...memory, "doorbell", "link", "data"] : [...memory, "doorbell", "link"];
 }
 
+/** What a grant carries: the acceptor's half, a doorbell if the broker made the pair, the acceptor's process. */
+export function grantRoles(transport: string, doorbell: boolean): readonly DescriptorRole[] {
+  return [...halfRoles(transport, "acceptor"), ...(doorbell ? ["doorbell" as const] : []), "pid"];
+}
+
 /** Splits entries into what fits one frame; `rest` says whether some are left. */
 export function page<T>(entries: readonly T[]): { readonly entries: readonly T[]; readonly rest: boolean } {
   const chosen: T[] = [];

@@ -54,6 +54,8 @@ export interface Grant {
   readonly peerUid: number;
   readonly controlFd: number;
   readonly ringFd: number | undefined;
+  /** An initiator's only if the broker made another pair than its own: between users, where nobody may keep a copy of the other's end. */
+  readonly doorbellFd: number | undefined;
   readonly pidFd: number;
 }
 

@@ -34,7 +34,7 @@ export async function dialName(session: Session, to: string, from: string | unde
     names.flowOpened(grant.flow, channel.made.controlFd);
     channel.closeMade();
     const unsubscribe = { dead: () => {} };
-    const handle = completeHandle(channel, { ...grant, doorbellFd: undefined, linkFd: undefined, dataFd: undefined }, settings, {
+    const handle = completeHandle(channel, { ...grant, linkFd: undefined, dataFd: undefined }, settings, {
       peer: { name: grant.peerName, pid: grant.peerPid, uid: grant.peerUid },
       flow: grant.flow,
       released() {

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Daemon, type DaemonOptions, startDaemon } from "../../src/broker/daemon.ts";
 import { type BrokerService, connectNameService, type NameServiceOptions } from "../../src/naming/client.ts";
-import type { ConnectRequest, Offer, OfferAnswer, OfferedDescriptors } from "../../src/naming/service.ts";
+import type { ConnectRequest, Grant, Offer, OfferAnswer, OfferedDescriptors } from "../../src/naming/service.ts";
 import { firstTransport } from "../../src/naming/transports.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Native } from "../../src/native/native.ts";
@@ -111,7 +111,7 @@ export function closeAll(fds: readonly (number | undefined)[]): void {
 }
 
 /** Closes what came with a grant or an offer. */
-export function closeGranted(granted: Partial<Offer>): void {
+export function closeGranted(granted: Partial<Grant & Pick<Offer, "linkFd" | "dataFd">>): void {
   closeAll([granted.controlFd, granted.ringFd, granted.pidFd, granted.doorbellFd, granted.linkFd, granted.dataFd]);
 }
 

@@ -3,19 +3,23 @@
  * socket connects or listens. Takes root, as the machines that run this have; elsewhere there is no second user to be.
  */
 import assert from "node:assert/strict";
-import { chmodSync, statSync } from "node:fs";
+import { chmodSync, readFileSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import process from "node:process";
 import { describe, test } from "node:test";
 import { connectNameService } from "../../src/naming/client.ts";
 import type { Offer } from "../../src/naming/service.ts";
 import { detectRuntime } from "../../src/runtime/detect.ts";
+import { dialName } from "../../src/xio/dial.ts";
+import { Listener } from "../../src/xio/listener.ts";
 import { closeGranted, eventually, inScene, native, type Scene } from "./support.ts";
 
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 
-const SETRESUID = process.arch === "arm64" ? 147 : 117;
+const [SETRESUID, FCNTL] = process.arch === "arm64" ? [147, 25] : [117, 72];
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 const libc = detectRuntime().open("libc.so.6", {
   syscall: { parameters: ["i32", "i32", "i32", "i32"], result: "i32" },
 }) as unknown as { syscall(number: number, real: number, effective: number, saved: number): number };
@@ -35,6 +39,10 @@ async function openBroker(scene: Scene, quotas: { readonly names?: number; reado
   const daemon = await scene.daemon({ socketMode: 0o666, quotas });
   chmodSync(dirname(scene.socket), 0o711);
   return daemon;
+}
+
+function flagsOf(fd: number): number {
+  return parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "", 8);
 }
 
 const stranger = (scene: Scene) => asUser(NOBODY, () => scene.client());
@@ -71,6 +79,65 @@ describe("another user", () => {
       assert.equal((await server.names())[0]?.uid, 0);
       closeGranted(grant);
       for (const offer of offers) closeGranted(offer);
+    });
+  });
+
+  for (const transport of ["mempipe", "unix"] as const) {
+    test(`has no descriptor of the acceptor's doorbell, whose flags it could change (${transport})`, async () => {
+      if (!isRoot) return;
+      await inScene(async (scene) => {
+        await openBroker(scene);
+        const [server, caller] = [await scene.client(), await stranger(scene)];
+        const offers: Offer[] = [];
+        const registration = await server.register("xio://server");
+        await registration.listen({ backlog: 2, onOffer: scene.acceptor(offers) });
+        let half: ReturnType<Scene["half"]> | undefined;
+        const prepare = (name: typeof transport | string, trust: "trusted" | "untrusted") => {
+          half?.close();
+          return (half = scene.half(name as typeof transport, trust)).offered;
+        };
+        const grant = await caller.connect(scene.request("xio://server", { transport, prepare }));
+        const [offer] = offers;
+        assert.ok(offer !== undefined && half !== undefined && grant.doorbellFd !== undefined);
+        // Whatever the initiator has: its own copy of what it sent, and what it was given.
+        for (const fd of [half.offered.doorbellFd, grant.doorbellFd]) libc.syscall(FCNTL, fd, F_SETFL, 0);
+        assert.equal(flagsOf(offer.doorbellFd) & O_NONBLOCK, O_NONBLOCK);
+        // And it is a doorbell, between the two and nobody else.
+        assert.equal(native.library.write(grant.doorbellFd, Uint8Array.of(1), 1), 1);
+        assert.equal(native.library.read(offer.doorbellFd, new Uint8Array(8), 8), 1);
+        const own = await server.connect(scene.request("xio://server", { transport }));
+        assert.equal(own.doorbellFd, undefined, "one's own user could do worse, and gets none");
+        for (const one of [grant, own, ...offers]) closeGranted(one);
+      });
+    });
+  }
+
+  test("talks over a channel of the library as anybody else", async () => {
+    if (!isRoot) return;
+    await inScene(async (scene) => {
+      await openBroker(scene);
+      const [server, caller] = [await scene.client(), await stranger(scene)];
+      const registration = await server.register("xio://server");
+      const listener = await Listener.open({ native, names: server }, registration, {}, () => registration.close());
+      for (const transport of ["mempipe", "unix"] as const) {
+        const left = await dialName({ native, names: caller }, "xio://server", undefined, { socket: scene.socket, transport });
+        const right = await listener.accept();
+        assert.deepEqual([left.peer.uid, right.peer.uid], [0, NOBODY]);
+        for (let round = 0; round < 3; round++) {
+          // Both sleep: each is woken through the doorbell.
+          const [asked, answered] = [right.receive({ timeoutMs: 5000 }), left.receive({ timeoutMs: 5000 })];
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          await left.send("question");
+          assert.equal(new TextDecoder().decode(await asked), "question");
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          await right.send("answer");
+          assert.equal(new TextDecoder().decode(await answered), "answer");
+        }
+        await left.close();
+        assert.equal((await right.closed).code, "PEER_CLOSED");
+        await right.close();
+      }
+      await listener.close();
     });
   });
 

@@ -236,6 +236,37 @@ test "announced, rung once, and not without being asked" {
     try expectEqual(@as(u32, 5), call.blocks[b.handle & 4095][5]);
 }
 
+test "an initiator takes another doorbell than its own" {
+    const a = try t.open(1, .{});
+    const b = try t.open(2, .{});
+    var ends: [2]i32 = undefined;
+    try expect(socket.pair(&ends) >= 0);
+    socket.close(a.peer_doorbell_fd);
+    var given = a;
+    given.peer_doorbell_fd = ends[0];
+    try expectEqual(status.OK, t.attach(b, given, 1, -1));
+    var answer = b;
+    // nothing that could block
+    const pipe = [_]i32{ @intCast(std.os.linux.memfd_create("no-socket", 0)), @intCast(std.os.linux.dup(b.control_fd)), @intCast(std.os.linux.dup(b.ring_fd)) };
+    answer.peer_doorbell_fd = pipe[0];
+    try expectEqual(status.BAD_REGION, t.attach(a, answer, 1, -1));
+    answer.control_fd = pipe[1];
+    answer.ring_fd = pipe[2];
+    answer.peer_doorbell_fd = ends[1];
+    const own = abi.fable_channel_doorbell(a.handle);
+    try expectEqual(status.OK, t.attach(a, answer, 1, -1));
+    defer _ = abi.fable_channel_close(b.handle);
+    try expectEqual(ends[1], abi.fable_channel_doorbell(a.handle));
+    try expect(own != ends[1] and !socket.isStream(own)); // its own is closed
+    var entry = [_]Entry{.{ .handle = b.handle, .want = 1, .ready = 0, .reserved = 0 }};
+    try expectEqual(@as(i32, 0), waits.fable_poll(&entry, 1, 0, 1));
+    try expectEqual(status.OK, abi.fable_send(a.handle, "1", 1));
+    var byte: [8]u8 = undefined;
+    try expectEqual(@as(isize, 1), socket.receive(ends[0], &byte, 8));
+    _ = abi.fable_channel_close(a.handle);
+    try expectEqual(@as(isize, 0), socket.receive(ends[0], &byte, 8));
+}
+
 test "descriptors, the waker, deadlines and bad entries" {
     var ends: [2]i32 = undefined;
     _ = socket.pair(&ends);

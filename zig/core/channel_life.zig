@@ -111,19 +111,23 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             if (c.attached) return .bad_argument;
             const acceptor = c.options.role == .acceptor;
             const shared = c.options.kind.sharedMemory();
-            if (acceptor != (peer.doorbell >= 0) or acceptor != (peer.link >= 0) or (acceptor and !shared) != (peer.data >= 0) or shared != (peer.ring >= 0)) return .bad_argument;
-            if (acceptor and (!Sys.isStream(peer.doorbell) or !Sys.isPackets(peer.link) or (!shared and !Sys.isStream(peer.data)))) return .bad_region;
+            if ((acceptor and peer.doorbell < 0) or acceptor != (peer.link >= 0) or (acceptor and !shared) != (peer.data >= 0) or shared != (peer.ring >= 0)) return .bad_argument;
+            if (peer.doorbell >= 0 and !Sys.isStream(peer.doorbell)) return .bad_region;
+            if (acceptor and (!Sys.isPackets(peer.link) or (!shared and !Sys.isStream(peer.data)))) return .bad_region;
             const outcome = mapPeer(c, peer, shared);
             if (outcome != .ok) {
                 Self.dropIn(c.in);
                 c.peer_control.drop();
                 return outcome;
             }
-            if (acceptor) {
+            if (peer.doorbell >= 0) {
                 Sys.setNonBlocking(peer.doorbell);
+                Sys.close(c.doorbell); // an initiator's own, in whose place the broker made another
                 c.doorbell = peer.doorbell;
                 peer.doorbell = -1;
                 c.bell.doorbell = c.doorbell;
+            }
+            if (acceptor) {
                 c.link = peer.link;
                 peer.link = -1;
                 if (!shared) {
