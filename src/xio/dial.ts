@@ -4,6 +4,7 @@ import type { Channel } from "../transport/channel.ts";
 import { transportByName } from "../transport/registry.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
 import type { Handle } from "./handle.ts";
+import { closeOffer } from "./listener.ts";
 import { type ConnectOptions, DEFAULT_TIMEOUT_MS, resolveChannelOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 
@@ -30,8 +31,14 @@ export async function dialName(session: Session, to: string, from: string | unde
         return offered(channel);
       },
     });
-    if (channel === undefined) throw new Error("the name service granted a channel it had not asked for");
-    names.flowOpened(grant.flow, channel.made.controlFd);
+    try {
+      if (channel === undefined) throw new Error("the name service granted a channel it had not asked for");
+      names.flowOpened(grant.flow, channel.made.controlFd);
+    } catch (error) {
+      closeOffer(session, grant);
+      names.flowClosed(grant.flow);
+      throw error;
+    }
     channel.closeMade();
     const unsubscribe = { dead: () => {} };
     const handle = completeHandle(channel, { ...grant, linkFd: undefined, dataFd: undefined }, settings, {

@@ -8,7 +8,7 @@ import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { PeerDescriptors } from "../transport/halves.ts";
-import { transportByName } from "../transport/registry.ts";
+import { isTransportName, transportByName } from "../transport/registry.ts";
 import type { Transport, TransportName, Trust } from "../transport/transport.ts";
 import type { Peer } from "./connection.ts";
 import { descriptorReady } from "./descriptors.ts";
@@ -148,8 +148,29 @@ async function receive(native: Native, socket: number): Promise<{ readonly greet
     () => library.frame_receive(socket, bytes, bytes.length, fds, fds.length, count),
     "receive half of a channel",
   );
-  const greeting = JSON.parse(new TextDecoder().decode(bytes.subarray(0, size))) as Greeting;
-  return { greeting, descriptors: [...fds.subarray(0, count[0])] };
+  const descriptors = [...fds.subarray(0, count[0])];
+  try {
+    return { greeting: greetingIn(bytes.subarray(0, size), descriptors.length), descriptors };
+  } catch (error) {
+    for (const fd of descriptors) library.close(fd);
+    throw error;
+  }
+}
+
+/** The initiator's half has four descriptors; the acceptor's has a ring where memory is shared, and none else. */
+function greetingIn(bytes: Uint8Array, descriptors: number): Greeting {
+  let greeting: Partial<Greeting> | undefined;
+  try {
+    greeting = JSON.parse(new TextDecoder().decode(bytes)) as Partial<Greeting>;
+  } catch {
+    // Said below.
+  }
+  const { transport, trust } = greeting ?? {};
+  const known = transport !== undefined && isTransportName(transport) && (trust === "trusted" || trust === "untrusted");
+  if (known && (descriptors === 4 || descriptors === (transportByName(transport).sharedMemory ? 2 : 1))) return { transport, trust };
+  throw new FableError("PROTOCOL", "The other side greeted with something that is no half of a channel.", {
+    remedy: "Run the same version of FABLE on both ends.",
+  });
 }
 
 /** Repeats a call that answers EMPTY each time its descriptor becomes readable. */

@@ -1,6 +1,6 @@
 /** A listener: connections that others made to a registered name, to be accepted one by one (paper §3.1.2). */
 import { FableError } from "../errors.ts";
-import type { Offer, OfferAnswer, Registration } from "../naming/service.ts";
+import type { Grant, Offer, OfferAnswer, Registration } from "../naming/service.ts";
 import type { Channel } from "../transport/channel.ts";
 import { transportByName } from "../transport/registry.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
@@ -130,7 +130,8 @@ export class Listener implements AsyncIterable<Handle>, AsyncDisposable {
   }
 }
 
-function closeOffer(session: Session, offer: Offer): void {
+/** Closes what came with an offer or a grant that nobody will take in. */
+export function closeOffer(session: Session, offer: Grant & Partial<Pick<Offer, "linkFd" | "dataFd">>): void {
   for (const fd of [offer.controlFd, offer.ringFd, offer.doorbellFd, offer.linkFd, offer.dataFd, offer.pidFd]) {
     if (fd !== undefined && fd >= 0) session.native.library.close(fd);
   }

@@ -120,7 +120,7 @@ describe("another user", () => {
       const registration = await server.register("xio://server");
       const listener = await Listener.open({ native, names: server }, registration, {}, () => registration.close());
       for (const transport of ["mempipe", "unix"] as const) {
-        const left = await dialName({ native, names: caller }, "xio://server", undefined, { socket: scene.socket, transport });
+        const left = await dialName({ native, names: caller }, "xio://server", undefined, { transport });
         const right = await listener.accept();
         assert.deepEqual([left.peer.uid, right.peer.uid], [0, NOBODY]);
         for (let round = 0; round < 3; round++) {

@@ -86,6 +86,7 @@ const responses: readonly Response[] = [
     descriptors: ["control", "ring", "doorbell", "link", "pid"],
   },
   { type: "grant", id: 1, ...half, descriptors: ["control", "ring", "pid"] },
+  { type: "grant", id: 2, ...half, descriptors: ["control", "ring", "doorbell", "pid"] },
   { type: "peer-dead", flow },
   { type: "reconfigure", flow, transport: "tcp", reason: "operator", order: 1 },
   { type: "reconfigure", flow, transport: "shmem-pipe", ring_bytes: 65_536, reason: "policy", order: 2 },

@@ -12,7 +12,7 @@ import { after, before, describe, test } from "node:test";
 import { json, run as runIn, type RunOptions, SENTENCE, start as startIn, text } from "./cli.ts";
 import { command, ROOT, type RuntimeName, RUNTIMES, until, World } from "./harness.ts";
 
-const COMMANDS = ["demo", "broker", "ls", "flows", "cat", "doctor", "bench"];
+const COMMANDS = ["demo", "broker", "ls", "flows", "reconfigure", "cat", "doctor", "bench"];
 let world: World;
 before(async () => {
   world = new World();
@@ -46,6 +46,11 @@ describe("usage", () => {
         ["cat", "not a name"],
         ["cat", "xio://x", "--ring", "5"],
         ["cat", "xio://x", "--transport", "pigeon"],
+        ["reconfigure"],
+        ["reconfigure", "abcdef-1"],
+        ["reconfigure", "abcdef-1", "--transport", "pigeon"],
+        ["reconfigure", "abcdef-1", "--transport", "tcp", "--timeout", "0"],
+        ["reconfigure", "abcdef-1", "--transport", "tcp", "--ring", "5000"],
         ["bench", "speed"],
         ["bench", "lat", "--cores", "1"],
         ["broker", "--policy", "rules.json"],
