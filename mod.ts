@@ -29,6 +29,14 @@ export type { ChannelOptions, ConnectOptions, ListenOptions, SessionOptions } fr
 export { channelPair, type PairOptions } from "./src/xio/pair.ts";
 export { type ChannelPort, channelPort, openPort, type PortAndHandle } from "./src/xio/port.ts";
 
+// The outside world: tcp://host:port, udp://host:port, unix:/path
+export { isOutsideName, type OutsideName } from "./src/naming/outside.ts";
+export type { Endpoint } from "./src/xio/endpoint.ts";
+export type { OutsideClosedReason } from "./src/xio/outside/connection.ts";
+export type { OutsideHandle, OutsideHandleStats } from "./src/xio/outside/handle.ts";
+export type { OutsideListener } from "./src/xio/outside/listener.ts";
+export type { OutsideConnectOptions, OutsideListenOptions, OutsideOptions } from "./src/xio/outside/options.ts";
+
 // One end of a channel
 export type { Buffer, ReadBuffer, WriteBuffer } from "./src/xio/buffer.ts";
 export type { Peer } from "./src/xio/connection.ts";
@@ -38,7 +46,7 @@ export { type ClosedCode, type ClosedReason, EMPTY, ENDED, ENOSPACE } from "./sr
 
 // Waiting for several at once
 export type { WaitLimits } from "./src/xio/limits.ts";
-export { type PollEntry, type Ready, xpoll, xpollSync } from "./src/xio/poll.ts";
+export { type Pollable, type PollEntry, type Ready, xpoll, xpollSync } from "./src/xio/poll.ts";
 
 // What everything throws, and the words of transports and trust
 export { type ErrorCode, FableError, isFableError } from "./src/errors.ts";

@@ -266,6 +266,25 @@ int32_t fable_executable(uint8_t *out, uint32_t capacity_bytes);      /* path of
 int32_t fable_spawn(const uint8_t *argv, uint32_t argv_bytes, const uint8_t *extra_env, uint32_t extra_env_bytes, const uint8_t *log_path, uint32_t log_path_bytes);
 int32_t fable_random(uint8_t *out, uint32_t size_bytes);
 
+/* ---- the outside world: sockets to programs that are no FABLE. Addresses are a sockaddr_in, sockaddr_in6 or sockaddr_un (two bytes alone:
+ * the kernel gives an abstract name). kind 1: bytes (TCP, Unix), kind 2: datagrams (UDP, Unix). All non-blocking, never a signal. An errno
+ * that is no status of its own is SYSTEM and fable_errno(), such as ECONNREFUSED, ECONNRESET, EPIPE and ENETUNREACH ---- */
+int32_t fable_net_connect(uint32_t kind, const uint8_t *address, uint32_t address_bytes, const uint8_t *local, uint32_t local_bytes); /* -> fd, writable once it is decided; ENOSPACE: a Unix listener's backlog is full. local_bytes 0: any own address */
+int32_t fable_net_connected(int32_t fd);                              /* OK, EMPTY while under way, SYSTEM: why not */
+int32_t fable_net_listen(uint32_t kind, const uint8_t *address, uint32_t address_bytes, uint32_t backlog, uint32_t mode); /* -> fd, for fable_accept(); kind 2 is only bound. A Unix socket's file gets exactly `mode` */
+int32_t fable_net_name(int32_t fd, uint32_t peer, uint8_t *out, uint32_t capacity_bytes); /* its own address, or with peer = 1 the other side's: size, TOO_LARGE */
+int32_t fable_net_send(int32_t fd, const uint8_t *bytes, uint32_t size_bytes); /* count, for datagrams all; ENOSPACE (again when writable), TOO_LARGE: no datagram can be as long */
+int32_t fable_net_receive(int32_t fd, uint32_t kind, uint8_t *out, uint32_t capacity_bytes, uint32_t *size); /* count, EMPTY; 0: the end of a stream, an empty datagram. TOO_LARGE: the datagram stays, *size is its size */
+int32_t fable_net_finish(int32_t fd);                                 /* half-close: the end after everything sent */
+int32_t fable_net_unsent(int32_t fd);                                 /* bytes sent that the other side's kernel (TCP) or program (Unix) has not taken */
+int32_t fable_net_abort(int32_t fd);                                  /* closes; over TCP with a reset, so that nothing cut short looks whole */
+int32_t fable_net_option(int32_t fd, uint32_t which, uint32_t on);    /* which: FABLE_NET_* */
+#define FABLE_NET_STREAM 1u
+#define FABLE_NET_DATAGRAM 2u
+#define FABLE_NET_NODELAY 1u
+#define FABLE_NET_KEEPALIVE 2u
+#define FABLE_NET_BROADCAST 3u
+
 /* ---- the reactor: one native epoll thread per process; it never calls back. Readiness of watched descriptors is queued per loop ---- */
 int32_t fable_loop_new(int32_t *doorbell_fd);                         /* -> loop id, UNSUPPORTED without threads; doorbell_fd: stream socket that gets a byte when tokens are queued (owned by the loop) */
 int32_t fable_loop_watch(uint32_t loop, int32_t fd, uint32_t token, uint32_t events); /* one shot: READABLE | WRITABLE; replaces an earlier watch of fd by this loop; the descriptor stays the caller's */

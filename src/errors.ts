@@ -27,6 +27,8 @@ export type ErrorCode =
   | "PEER_CLOSED"
   | "PEER_DEAD"
   | "PEER_FAULT"
+  | "PEER_RESET"
+  | "UNREACHABLE"
   | "TOO_LARGE"
   | "ENOSPACE"
   | "SPENT_BUFFER"

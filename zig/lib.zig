@@ -64,6 +64,7 @@ pub const exported = .{
     @import("abi/wait.zig"),
     @import("abi/host.zig"),
     @import("abi/host_files.zig"),
+    @import("abi/host_net.zig"),
     @import("abi/host_process.zig"),
     @import("abi/host_reactor.zig"),
     @import("abi/host_machine.zig"),
@@ -86,6 +87,7 @@ test {
     _ = @import("abi/epochs_test.zig");
     _ = @import("abi/wait_test.zig");
     _ = @import("abi/host_test.zig");
+    _ = @import("abi/host_net_test.zig");
     _ = @import("abi/host_reactor_test.zig");
     _ = @import("core/reactor_test.zig");
     inline for (exported) |file| std.testing.refAllDecls(file);

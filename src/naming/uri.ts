@@ -1,5 +1,5 @@
 /**
- * Names of end-points. `xio://authority/segment/…` is a FABLE end-point; `tcp:`, `udp:` and `unix:` are the outside world. A name has exactly
+ * Names of end-points: `xio://authority/segment/…` (outside.ts has `tcp:`, `udp:` and `unix:`, the outside world). A name has exactly
  * one spelling, so that equal names are equal strings everywhere (tickets, quotas, logs): what is not canonical is refused, and the remedy
  * shows the canonical spelling if there is one.
  */
@@ -25,15 +25,15 @@ export interface Name {
   readonly segments: readonly string[];
 }
 
-/** Checks a name and takes it apart. Throws BAD_NAME, or TRANSPORT_UNAVAILABLE for names of the outside world. */
+/** Checks a name and takes it apart. Throws BAD_NAME, also for addresses of the outside world, which nobody registers. */
 export function parseName(name: string): Name {
   if (typeof name !== "string") {
     throw new FableError("BAD_NAME", `a name is a string, not ${name === null ? "null" : typeof name}`, { remedy: RULES });
   }
   const outside = outsideScheme(name);
   if (outside !== undefined) {
-    throw new FableError("TRANSPORT_UNAVAILABLE", `${quote(name)} names the outside world (${outside}:), which is not yet available`, {
-      remedy: "connect FABLE end-points by xio:// names; use the runtime's own sockets for others",
+    throw new FableError("BAD_NAME", `${quote(name)} is an address of the outside world (${outside}:), not a name that can be registered`, {
+      remedy: "use it with connect() or listen() directly; register xio:// names",
     });
   }
   const problem = findProblem(name);

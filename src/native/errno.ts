@@ -35,11 +35,14 @@ const names: Readonly<Record<number, string>> = {
   71: "EPROTO",
   88: "ENOTSOCK",
   90: "EMSGSIZE",
+  91: "EPROTOTYPE",
   92: "ENOPROTOOPT",
   95: "EOPNOTSUPP",
   97: "EAFNOSUPPORT",
   98: "EADDRINUSE",
   99: "EADDRNOTAVAIL",
+  100: "ENETDOWN",
+  101: "ENETUNREACH",
   103: "ECONNABORTED",
   104: "ECONNRESET",
   105: "ENOBUFS",
@@ -47,6 +50,8 @@ const names: Readonly<Record<number, string>> = {
   109: "ETOOMANYREFS",
   110: "ETIMEDOUT",
   111: "ECONNREFUSED",
+  112: "EHOSTDOWN",
+  113: "EHOSTUNREACH",
   115: "EINPROGRESS",
 };
 

@@ -128,6 +128,11 @@ export const SWITCH_MOVED = 3;
 export const SWITCH_DRAINED = 4;
 /** it stays as it is */
 export const SWITCH_REFUSED = 5;
+export const NET_STREAM = 1;
+export const NET_DATAGRAM = 2;
+export const NET_NODELAY = 1;
+export const NET_KEEPALIVE = 2;
+export const NET_BROADCAST = 3;
 export const CAPABILITY_MEMBARRIER = 1;
 export const CAPABILITY_SEALS = 2;
 export const CAPABILITY_FUTURE_WRITE_SEAL = 3;
@@ -239,6 +244,16 @@ export const signatures = {
   file_create: { parameters: ["buffer", "u32", "buffer", "u32", "u32"], result: "i32" },
   region_check: { parameters: ["i32", "buffer"], result: "i32" },
   random: { parameters: ["buffer", "u32"], result: "i32" },
+  net_connect: { parameters: ["u32", "buffer", "u32", "buffer", "u32"], result: "i32" },
+  net_connected: { parameters: ["i32"], result: "i32" },
+  net_listen: { parameters: ["u32", "buffer", "u32", "u32", "u32"], result: "i32" },
+  net_name: { parameters: ["i32", "u32", "buffer", "u32"], result: "i32" },
+  net_send: { parameters: ["i32", "buffer", "u32"], result: "i32" },
+  net_receive: { parameters: ["i32", "u32", "buffer", "u32", "buffer"], result: "i32" },
+  net_finish: { parameters: ["i32"], result: "i32" },
+  net_unsent: { parameters: ["i32"], result: "i32" },
+  net_abort: { parameters: ["i32"], result: "i32" },
+  net_option: { parameters: ["i32", "u32", "u32"], result: "i32" },
   pid_open: { parameters: ["u32"], result: "i32" },
   pid_dead: { parameters: ["i32"], result: "i32" },
   self: { parameters: ["buffer"], result: "i32" },

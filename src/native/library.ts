@@ -77,6 +77,17 @@ export interface Library {
   ): number;
   random(out: Uint8Array, sizeBytes: number): number;
 
+  net_connect(kind: number, address: Uint8Array, addressBytes: number, local: Uint8Array, localBytes: number): number;
+  net_connected(fd: number): number;
+  net_listen(kind: number, address: Uint8Array, addressBytes: number, backlog: number, mode: number): number;
+  net_name(fd: number, peer: number, out: Uint8Array, capacityBytes: number): number;
+  net_send(fd: number, bytes: Uint8Array, sizeBytes: number): number;
+  net_receive(fd: number, kind: number, out: Uint8Array, capacityBytes: number, size: Uint32Array): number;
+  net_finish(fd: number): number;
+  net_unsent(fd: number): number;
+  net_abort(fd: number): number;
+  net_option(fd: number, which: number, on: number): number;
+
   loop_new(doorbellFdOut: Int32Array): number;
   loop_watch(loop: number, fd: number, token: number, events: number): number;
   loop_again(loop: number, fd: number, token: number, events: number): number;

@@ -5,6 +5,7 @@
  */
 import { FableError } from "../errors.ts";
 import type { Hold } from "../transport/holds.ts";
+import type { Endpoint } from "./endpoint.ts";
 import type { Handle } from "./handle.ts";
 import type { Inbox } from "./inbox.ts";
 import type { Outbox } from "./outbox.ts";
@@ -13,7 +14,7 @@ import type { Reservation } from "./reservation.ts";
 /** What read and write buffers have in common. */
 export interface Buffer {
   /** The handle it comes from. */
-  readonly handle: Handle;
+  readonly handle: Endpoint;
   /** Which of the direction's transports it belongs to (paper §3.1.4). */
   readonly epoch: number;
   /** Capacity of a write buffer, size of a read buffer, in bytes. */
@@ -41,8 +42,9 @@ export interface WriteBuffer extends Buffer {
   readonly last: boolean;
 }
 
-abstract class LentMemory {
-  readonly handle: Handle;
+/** What every buffer of the library is, of a channel or of the outside world. */
+export abstract class LentMemory {
+  readonly handle: Endpoint;
   readonly epoch: number;
   readonly size: number;
   readonly last: boolean;
@@ -52,7 +54,7 @@ abstract class LentMemory {
   #view: Uint8Array<ArrayBuffer> | undefined;
   #spent = false;
 
-  constructor(handle: Handle, epoch: number, memory: Uint8Array<ArrayBuffer>, at: number, size: number, last: boolean, checked: boolean) {
+  constructor(handle: Endpoint, epoch: number, memory: Uint8Array<ArrayBuffer>, at: number, size: number, last: boolean, checked: boolean) {
     this.handle = handle;
     this.epoch = epoch;
     this.memory = memory;

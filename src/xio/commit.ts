@@ -1,12 +1,12 @@
 /** `commit`: a handle's own buffers go where they were reserved; buffers of other handles are translated by a copy (paper §3.1.3). */
 import { FableError } from "../errors.ts";
-import { type Buffer, LentReadBuffer, OpenWriteBuffer } from "./buffer.ts";
+import { type Buffer, LentMemory, OpenWriteBuffer } from "./buffer.ts";
 import type { Handle } from "./handle.ts";
 import type { Outbox } from "./outbox.ts";
 import type { Reservation } from "./reservation.ts";
 
 /** One message to be copied in from buffers that come from elsewhere. */
-interface Translation {
+export interface Translation {
   readonly sources: readonly Buffer[];
   readonly size: number;
 }
@@ -18,12 +18,7 @@ export function commitBuffers(handle: Handle, outbox: Outbox, buffers: readonly 
   const own: OpenWriteBuffer[] = [];
   const foreign: Buffer[] = [];
   for (const buffer of buffers) {
-    if (!(buffer instanceof OpenWriteBuffer || buffer instanceof LentReadBuffer)) {
-      throw new FableError("BAD_ARGUMENT", "Only buffers from getReadBuf() and getWriteBuf() can be committed.", {
-        remedy: "Use send() for other bytes.",
-      });
-    }
-    buffer.assertUsable();
+    assertCommittable(buffer);
     if (buffer instanceof OpenWriteBuffer && buffer.belongsTo(outbox)) own.push(buffer);
     else foreign.push(buffer);
   }
@@ -38,13 +33,23 @@ export function commitBuffers(handle: Handle, outbox: Outbox, buffers: readonly 
   return true;
 }
 
+/** @throws FableError BAD_ARGUMENT, SPENT_BUFFER. */
+export function assertCommittable(buffer: Buffer): void {
+  if (!(buffer instanceof LentMemory)) {
+    throw new FableError("BAD_ARGUMENT", "Only buffers from getReadBuf() and getWriteBuf() can be committed.", {
+      remedy: "Use send() for other bytes.",
+    });
+  }
+  buffer.assertUsable();
+}
+
 /** Groups buffers into the messages they are pieces of: up to each last piece. */
-function messagesOf(buffers: readonly Buffer[], size: number | undefined): readonly Translation[] {
+export function messagesOf(buffers: readonly Buffer[], size: number | undefined): readonly Translation[] {
   const messages: Translation[] = [];
   let sources: Buffer[] = [];
   for (const [index, buffer] of buffers.entries()) {
     sources.push(buffer);
-    const { last } = buffer as LentReadBuffer | OpenWriteBuffer;
+    const { last } = buffer as LentMemory;
     if (!last && index < buffers.length - 1) continue;
     const whole = sources.reduce((sum, source) => sum + source.size, 0);
     if (size !== undefined && size > whole) throw tooLong(size);
@@ -103,7 +108,7 @@ function copyMessage({ sources, size }: Translation, targets: readonly OpenWrite
   for (const source of sources) source.release();
 }
 
-function tooLong(size: number): FableError {
+export function tooLong(size: number): FableError {
   return new FableError("BAD_ARGUMENT", `The committed buffers have room for less than ${size} bytes.`, {
     remedy: "Commit at most what the buffers hold.",
   });

@@ -1,8 +1,13 @@
 /** Names and connections: `registerName`, `connect`, `listen` (paper §3.1.1, §3.1.2). */
+import { isOutsideName, type OutsideName } from "../naming/outside.ts";
 import type { Registration } from "../naming/service.ts";
 import { dialName } from "./dial.ts";
 import type { Handle } from "./handle.ts";
 import { Listener } from "./listener.ts";
+import type { OutsideHandle } from "./outside/handle.ts";
+import { OutsideListener } from "./outside/listener.ts";
+import { connectOutside } from "./outside/open.ts";
+import type { OutsideConnectOptions, OutsideListenOptions } from "./outside/options.ts";
 import { type ConnectOptions, DEFAULT_TIMEOUT_MS, type ListenOptions, type SessionOptions } from "./options.ts";
 import { openSession, type Session } from "./session.ts";
 
@@ -88,9 +93,12 @@ export async function registerName(name: string, options: RegisterOptions = {}):
 }
 
 /**
- * Connects to a name without registering one (paper: xio_connect). Waits until somebody listens there, at most `timeoutMs`.
+ * Connects to a name without registering one (paper: xio_connect). Waits until somebody listens there, at most `timeoutMs`. An address of
+ * the outside world, `tcp://host:port`, `udp://host:port` or `unix:/path`, is connected to directly, without a broker and without waiting.
+ * ({@link isOutsideName} tells which of both a text is that comes at run time.)
  *
- * @throws FableError NAME_UNKNOWN, NOT_LISTENING, BACKLOG_FULL, REFUSED, TRANSPORT_UNAVAILABLE, TIMEOUT, ABORTED …
+ * @throws FableError NAME_UNKNOWN, NOT_LISTENING, BACKLOG_FULL, REFUSED, TRANSPORT_UNAVAILABLE, TIMEOUT, ABORTED … Outside: BAD_NAME,
+ * NAME_UNKNOWN, REFUSED, UNREACHABLE, PERMISSION, TIMEOUT, ABORTED …
  *
  * @example
  * ```ts
@@ -103,7 +111,16 @@ export async function registerName(name: string, options: RegisterOptions = {}):
  * console.log(new TextDecoder().decode(await handle.receive()));
  * ```
  */
-export async function connect(name: string, options: ConnectOptions & SessionOptions = {}): Promise<Handle> {
+export function connect(name: OutsideName, options?: OutsideConnectOptions): Promise<OutsideHandle>;
+export function connect(name: string, options?: ConnectOptions & SessionOptions): Promise<Handle>;
+export async function connect(
+  name: string,
+  options: (ConnectOptions & SessionOptions) | OutsideConnectOptions = {},
+): Promise<Handle | OutsideHandle> {
+  return isOutsideName(name) ? await connectOutside(name, options) : await connectName(name, options);
+}
+
+async function connectName(name: string, options: ConnectOptions & SessionOptions): Promise<Handle> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const deadline = performance.now() + timeoutMs;
   const session = await openSession(options, timeoutMs, options.signal);
@@ -111,9 +128,25 @@ export async function connect(name: string, options: ConnectOptions & SessionOpt
 }
 
 /**
- * Registers a name and listens at it; closing the listener gives the name back.
+ * Registers a name and listens at it; closing the listener gives the name back. At `tcp://host:port` (port 0: the system chooses, the
+ * listener's name says which) and `unix:/path` it accepts connections from programs that are no FABLE.
  *
- * @throws FableError as {@link registerName}.
+ * @throws FableError as {@link registerName}. Outside: BAD_NAME, NAME_TAKEN, PERMISSION, UNREACHABLE …
+ *
+ * @example
+ * ```ts
+ * import { connect, listen } from "fable";
+ *
+ * await using server = await listen("tcp://127.0.0.1:0");
+ * void server.accept().then(async (handle) => {
+ *   for await (const bytes of handle) await handle.send(bytes);
+ *   await handle.close();
+ * });
+ * await using client = await connect(server.name);
+ * await client.send("hello");
+ * await client.closeWrite();
+ * console.log(await new Response(client.readable).text()); // hello
+ * ```
  *
  * @example
  * ```ts
@@ -132,7 +165,16 @@ export async function connect(name: string, options: ConnectOptions & SessionOpt
  * }
  * ```
  */
-export async function listen(name: string, options: ListenOptions & RegisterOptions = {}): Promise<Listener> {
+export function listen(name: OutsideName, options?: OutsideListenOptions): Promise<OutsideListener>;
+export function listen(name: string, options?: ListenOptions & RegisterOptions): Promise<Listener>;
+export async function listen(
+  name: string,
+  options: (ListenOptions & RegisterOptions) | OutsideListenOptions = {},
+): Promise<Listener | OutsideListener> {
+  return isOutsideName(name) ? OutsideListener.open(name, options) : await listenAtName(name, options);
+}
+
+async function listenAtName(name: string, options: ListenOptions & RegisterOptions): Promise<Listener> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS, signal, share = false } = options;
   const session = await openSession(options, timeoutMs, signal);
   const registration = await session.names.register(name, { share, timeoutMs, ...(signal === undefined ? {} : { signal }) });

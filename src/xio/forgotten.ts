@@ -1,25 +1,31 @@
 /** A handle that the program lost without closing it is closed when it is collected, with a warning: the peer would wait for ever. */
-import type { Connection } from "./connection.ts";
-import type { Handle } from "./handle.ts";
 
-let registry: FinalizationRegistry<Connection> | undefined;
+/** What is behind a handle, and survives it. */
+interface Forgettable {
+  readonly released: boolean;
+  readonly over: boolean;
+  readonly settings: { readonly peer: { readonly name: string } };
+  close(drainDeadlineMs: number): Promise<unknown>;
+}
 
-export function watchHandle(handle: Handle, connection: Connection): void {
+let registry: FinalizationRegistry<Forgettable> | undefined;
+
+export function watchHandle(handle: object, connection: Forgettable): void {
   registry ??= new FinalizationRegistry(closeForgotten);
   registry.register(handle, connection, handle);
 }
 
-export function forgetHandle(handle: Handle): void {
+export function forgetHandle(handle: object): void {
   registry?.unregister(handle);
 }
 
-function closeForgotten(connection: Connection): void {
+function closeForgotten(connection: Forgettable): void {
   if (connection.released) return;
   if (!connection.over) warn(connection);
   void connection.close(0);
 }
 
-function warn(connection: Connection): void {
+function warn(connection: Forgettable): void {
   console.warn(
     `fable: a handle to ${connection.settings.peer.name} was collected without being closed; call close(), or declare it with "await using".`,
   );

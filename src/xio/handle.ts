@@ -6,6 +6,7 @@
  *     cursors    writer(), reader()                             the same without an allocation per message
  */
 import { FableError } from "../errors.ts";
+import type { Native } from "../native/native.ts";
 import type { TransportName, Trust } from "../transport/transport.ts";
 import { waiterOf } from "../transport/waiter.ts";
 import { type Buffer, OpenWriteBuffer, type ReadBuffer, type WriteBuffer } from "./buffer.ts";
@@ -52,7 +53,7 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
   /** Handles come from `connect`, `accept` and `channelPair`. */
   constructor(connection: Connection) {
     this.#connection = connection;
-    this.#yield = new Yielder(connection);
+    this.#yield = new Yielder(connection.channel.native);
     watchHandle(this, connection);
   }
 
@@ -260,12 +261,12 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
 
 /** Makes loops that never have to wait let timers and sockets have their turn now and then. */
 export class Yielder {
-  readonly #connection: Connection;
+  readonly #native: Native;
   #count = 0;
   #since = 0;
 
-  constructor(connection: Connection) {
-    this.#connection = connection;
+  constructor(native: Native) {
+    this.#native = native;
   }
 
   /** True about every two milliseconds, if asked often. */
@@ -278,6 +279,6 @@ export class Yielder {
   }
 
   turn(): Promise<void> {
-    return waiterOf(this.#connection.channel.native).nextTurn();
+    return waiterOf(this.#native).nextTurn();
   }
 }

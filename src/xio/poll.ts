@@ -17,24 +17,29 @@ import { watchDescriptor } from "./descriptors.ts";
 import { CONNECTION, Handle } from "./handle.ts";
 import type { WaitLimits } from "./limits.ts";
 import { aborted } from "./limits.ts";
+import type { OutsideConnection } from "./outside/connection.ts";
+import { OutsideHandle } from "./outside/handle.ts";
+
+/** What can be waited for together: handles, also to the outside world, and POSIX file descriptors. */
+export type Pollable = Handle | OutsideHandle | number;
 
 /** What is waited for on one handle or descriptor. */
-export interface PollEntry {
+export interface PollEntry<T extends Pollable = Pollable> {
   /** A handle, or a POSIX file descriptor (which stays the caller's, and open until xpoll is done). */
-  readonly on: Handle | number;
+  readonly on: T;
   /** Default "readable". */
   readonly want?: "readable" | "writable" | "both";
 }
 
 /** What is ready on one of the entries. The end and errors count as ready for whatever was wanted, so that the next call shows them. */
-export interface Ready {
-  readonly on: Handle | number;
+export interface Ready<T extends Pollable = Pollable> {
+  readonly on: T;
   readonly readable: boolean;
   readonly writable: boolean;
 }
 
 interface Polled {
-  readonly on: Handle | number;
+  readonly on: Pollable;
   readonly want: number;
   /** What was found ready. */
   ready: number;
@@ -61,14 +66,17 @@ const SPIN_NS = 50_000;
  * await Promise.all([left.close(), right.close()]);
  * ```
  */
-export async function xpoll(entries: readonly (PollEntry | Handle | number)[], limits: WaitLimits = {}): Promise<readonly Ready[]> {
+export async function xpoll<T extends Pollable>(
+  entries: readonly (PollEntry<T> | T)[],
+  limits: WaitLimits = {},
+): Promise<readonly Ready<T>[]> {
   const { signal, timeoutMs } = limits;
   if (signal?.aborted) throw aborted("a ready set", signal);
   const polled = entries.map(parseEntry);
   const set = new PollSet(polled);
   try {
-    if (set.look()) return set.answer();
-    return await set.wait(timeoutMs, signal);
+    if (set.look()) return set.answer() as readonly Ready<T>[];
+    return await set.wait(timeoutMs, signal) as readonly Ready<T>[];
   } finally {
     set.stop();
   }
@@ -89,28 +97,28 @@ export async function xpoll(entries: readonly (PollEntry | Handle | number)[], l
  * await Promise.all([left.close(), right.close()]);
  * ```
  */
-export function xpollSync(
-  entries: readonly (PollEntry | Handle | number)[],
+export function xpollSync<T extends Pollable>(
+  entries: readonly (PollEntry<T> | T)[],
   limits: { readonly timeoutMs?: number } = {},
-): readonly Ready[] {
+): readonly Ready<T>[] {
   const polled = entries.map(parseEntry);
   const native = nativeOf(polled);
   const deadline = limits.timeoutMs === undefined ? Infinity : performance.now() + limits.timeoutMs;
-  const table = tableOf(polled);
   for (;;) {
     waiterOf(native).flush();
-    for (const { on } of polled) if (typeof on !== "number") on[CONNECTION].outbox.pump();
+    for (const { on } of polled) pump(on);
     let ready = lookAtHandles(polled);
     const left = Math.max(0, deadline - performance.now());
     // With something ready, only the descriptors' state is still missing: one look, no sleep.
     const timeoutMs = ready ? 0 : left === Infinity ? -1 : Math.ceil(left);
+    const table = tableOf(polled);
     native.library.wait(table, polled.length, timeoutMs, SPIN_NS, -1);
     waiterOf(native).rung(); // waking took back what the event loop's waits had announced on these channels
     for (const [index, entry] of polled.entries()) {
       if (typeof entry.on === "number") entry.ready = table[index * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];
     }
     ready = lookAtHandles(polled) || polled.some((entry) => entry.ready !== 0);
-    if (ready || performance.now() >= deadline) return answerOf(polled);
+    if (ready || performance.now() >= deadline) return answerOf(polled) as readonly Ready<T>[];
   }
 }
 
@@ -158,9 +166,9 @@ class PollSet {
   #watch(entry: Polled): void {
     const wake = (): void => this.#wake?.();
     if (typeof entry.on === "number") return this.#watchDescriptor(entry, entry.on);
-    const { inbox, outbox } = entry.on[CONNECTION];
-    if (entry.want & READABLE) this.#stops.push(inbox.watch(wake));
-    if (entry.want & WRITABLE) this.#stops.push(outbox.watch(wake));
+    for (const [want, watch] of [[READABLE, watchReading], [WRITABLE, watchWriting]] as const) {
+      if (entry.want & want) this.#stops.push(watch(entry.on, wake));
+    }
   }
 
   #watchDescriptor(entry: Polled, fd: number): void {
@@ -174,9 +182,9 @@ class PollSet {
   }
 }
 
-function parseEntry(entry: PollEntry | Handle | number): Polled {
-  const { on, want = "readable" } = typeof entry === "number" || entry instanceof Handle ? { on: entry } : entry;
-  if (!(on instanceof Handle) && !(Number.isInteger(on) && on >= 0)) {
+function parseEntry(entry: PollEntry | Pollable): Polled {
+  const { on, want = "readable" } = typeof entry === "number" || isHandle(entry) ? { on: entry } : entry;
+  if (!isHandle(on) && !(Number.isInteger(on) && on >= 0)) {
     throw new FableError("BAD_ARGUMENT", `xpoll was given ${String(on)}, which is neither a handle nor a file descriptor.`);
   }
   return { on, want: (want === "writable" ? 0 : READABLE) | (want === "readable" ? 0 : WRITABLE), ready: 0 };
@@ -192,10 +200,28 @@ function lookAtHandles(polled: readonly Polled[]): boolean {
   return any;
 }
 
-function readiness({ inbox, outbox }: Connection, want: number): number {
+function readiness({ inbox, outbox }: Connection | OutsideConnection, want: number): number {
   const readable = (want & READABLE) !== 0 && (inbox.peek() || inbox.ended);
   const writable = (want & WRITABLE) !== 0 && (outbox.over || outbox.writable());
   return (readable ? READABLE : 0) | (writable ? WRITABLE : 0);
+}
+
+function isHandle(on: unknown): on is Handle | OutsideHandle {
+  return on instanceof Handle || on instanceof OutsideHandle;
+}
+
+function watchReading(on: Handle | OutsideHandle, wake: () => void): () => void {
+  return on instanceof Handle ? on[CONNECTION].inbox.watch(wake) : on[CONNECTION].inbox.watch(on, wake);
+}
+
+function watchWriting(on: Handle | OutsideHandle, wake: () => void): () => void {
+  return on instanceof Handle ? on[CONNECTION].outbox.watch(wake) : on[CONNECTION].outbox.watch(on, wake);
+}
+
+/** Sends what waits, for those who block the event loop. */
+function pump(on: Pollable): void {
+  if (on instanceof Handle) on[CONNECTION].outbox.pump();
+  else if (on instanceof OutsideHandle) on[CONNECTION].outbox.ready();
 }
 
 /** One look, through the native wait. */
@@ -209,8 +235,9 @@ function tableOf(polled: readonly Polled[]): Uint32Array {
   const table = new Uint32Array(polled.length * WAIT_ENTRY_WORDS);
   for (const [index, { on, want }] of polled.entries()) {
     const at = index * WAIT_ENTRY_WORDS;
-    table[at + WAIT_ENTRY_HANDLE] = typeof on === "number" ? on : on[CONNECTION].channel.handle;
-    table[at + WAIT_ENTRY_WANT] = typeof on === "number" ? (want | DESCRIPTOR) >>> 0 : want;
+    table[at + WAIT_ENTRY_HANDLE] = on instanceof Handle ? on[CONNECTION].channel.handle : typeof on === "number" ? on : on[CONNECTION].fd;
+    const asked = on instanceof OutsideHandle ? on[CONNECTION].interest(want) : want;
+    table[at + WAIT_ENTRY_WANT] = on instanceof Handle ? want : (asked | DESCRIPTOR) >>> 0;
   }
   return table;
 }
@@ -223,6 +250,9 @@ function answerOf(polled: readonly Polled[]): readonly Ready[] {
 
 /** The core that the set's handles belong to; the thread's, for a set of descriptors only. */
 function nativeOf(polled: readonly Polled[]): Native {
-  for (const { on } of polled) if (typeof on !== "number") return on[CONNECTION].channel.native;
+  for (const { on } of polled) {
+    if (on instanceof Handle) return on[CONNECTION].channel.native;
+    if (on instanceof OutsideHandle) return on[CONNECTION].native;
+  }
   return loadNative();
 }

@@ -104,11 +104,12 @@ describe("names", () => {
     assert.match(refusal("xio://a b").remedy ?? "", /^write it as/);
   });
 
-  test("names of the outside world have their own refusal", () => {
+  test("addresses of the outside world have their own refusal", () => {
     for (const name of ["tcp://localhost:80", "udp://1.2.3.4:5", "unix:/run/x.sock", "TCP:x"]) {
       const error = refusal(name);
-      assert.ok(isFableError(error, "TRANSPORT_UNAVAILABLE"));
-      assert.match(error.message, /not yet available/);
+      assert.ok(isFableError(error, "BAD_NAME"));
+      assert.match(error.message, /outside world/);
+      assert.match(error.remedy ?? "", /connect\(\)/);
     }
   });
 

@@ -82,6 +82,7 @@ pub fn functionCount() usize {
 }
 
 fn zigParameters(comptime F: type) []const u8 {
+    @setEvalBranchQuota(10_000);
     comptime {
         var out: []const u8 = "";
         for (@typeInfo(F).@"fn".params, 0..) |parameter, i| {
