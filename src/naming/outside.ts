@@ -47,7 +47,9 @@ export function isOutsideName(text: unknown): text is OutsideName {
 /** Takes an address apart. @throws FableError BAD_NAME. */
 export function parseOutside(name: string): OutsideAddress {
   const scheme = /^(tcp|udp|unix):/.exec(name)?.[1] as OutsideAddress["scheme"] | undefined;
-  if (scheme === undefined) throw bad(name, "its scheme is not tcp:, udp: or unix: in small letters, at the very beginning", INTERNET_RULES);
+  if (scheme === undefined) {
+    throw bad(name, "its scheme is not tcp:, udp: or unix: in small letters, at the very beginning", INTERNET_RULES);
+  }
   return scheme === "unix" ? parseUnix(name, name.slice("unix:".length)) : parseInternet(name, scheme);
 }
 

@@ -4,11 +4,11 @@ import type { Registration } from "../naming/service.ts";
 import { dialName } from "./dial.ts";
 import type { Handle } from "./handle.ts";
 import { Listener } from "./listener.ts";
+import { type ConnectOptions, DEFAULT_TIMEOUT_MS, type ListenOptions, type SessionOptions } from "./options.ts";
 import type { OutsideHandle } from "./outside/handle.ts";
 import { OutsideListener } from "./outside/listener.ts";
 import { connectOutside } from "./outside/open.ts";
 import type { OutsideConnectOptions, OutsideListenOptions } from "./outside/options.ts";
-import { type ConnectOptions, DEFAULT_TIMEOUT_MS, type ListenOptions, type SessionOptions } from "./options.ts";
 import { openSession, type Session } from "./session.ts";
 
 /** Options of {@link registerName}. */

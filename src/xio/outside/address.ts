@@ -7,8 +7,8 @@ import {
   type InternetAddress,
   ipv6Text,
   type OutsideAddress,
-  outsideNameOf,
   type OutsideName,
+  outsideNameOf,
   parseIpv4,
   parseIpv6,
 } from "../../naming/outside.ts";
@@ -96,6 +96,7 @@ function readHosts(library: Library): string {
 
 function unknownHost({ host }: InternetAddress): FableError {
   return new FableError("NAME_UNKNOWN", `${quote(host)} is not in ${HOSTS}, and FABLE asks no name server.`, {
-    remedy: 'Give the numeric address: look it up with the runtime first (lookup() of "node:dns/promises", which in Deno needs --allow-net).',
+    remedy:
+      'Give the numeric address: look it up with the runtime first (lookup() of "node:dns/promises", which in Deno needs --allow-net).',
   });
 }

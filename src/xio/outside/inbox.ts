@@ -140,7 +140,7 @@ export class OutsideInbox {
   /** The socket is readable, or over. */
   ready(): void {
     if (this.#watchers.size === 0) this.peek();
-    else { for (const listener of [...this.#watchers.keys()]) listener(); }
+    else for (const listener of [...this.#watchers.keys()]) listener();
   }
 
   /** Something happened to a datagram: whoever waits, or asks next, learns of it. */

@@ -1,6 +1,6 @@
 /** Listening to the outside world: TCP and Unix streams. */
 import { FableError } from "../../errors.ts";
-import { type OutsideAddress, outsideNameOf, type OutsideName, parseOutside } from "../../naming/outside.ts";
+import { type OutsideAddress, type OutsideName, outsideNameOf, parseOutside } from "../../naming/outside.ts";
 import { EMPTY, NET_STREAM, READABLE } from "../../native/generated.ts";
 import { loadNative } from "../../native/load.ts";
 import { DescriptorWatch } from "../descriptors.ts";

@@ -1,16 +1,7 @@
 /** Connecting to the outside world. */
 import { FableError } from "../../errors.ts";
-import { type OutsideAddress, outsideNameOf, type OutsideName, parseOutside } from "../../naming/outside.ts";
-import {
-  EMPTY,
-  ENOSPACE,
-  NET_BROADCAST,
-  NET_DATAGRAM,
-  NET_KEEPALIVE,
-  NET_NODELAY,
-  NET_STREAM,
-  WRITABLE,
-} from "../../native/generated.ts";
+import { type OutsideAddress, type OutsideName, outsideNameOf, parseOutside } from "../../naming/outside.ts";
+import { EMPTY, ENOSPACE, NET_BROADCAST, NET_DATAGRAM, NET_KEEPALIVE, NET_NODELAY, NET_STREAM, WRITABLE } from "../../native/generated.ts";
 import { loadNative } from "../../native/load.ts";
 import type { Native } from "../../native/native.ts";
 import { DescriptorWatch } from "../descriptors.ts";
@@ -173,5 +164,7 @@ class Attempt {
 }
 
 function noPort(name: OutsideName): FableError {
-  return new FableError("BAD_NAME", `${name} cannot be connected to: port 0 means any port.`, { remedy: "Give the port the server listens at." });
+  return new FableError("BAD_NAME", `${name} cannot be connected to: port 0 means any port.`, {
+    remedy: "Give the port the server listens at.",
+  });
 }

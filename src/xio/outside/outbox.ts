@@ -32,6 +32,7 @@ export interface OutsideOutboxOptions {
 
 export class OutsideOutbox {
   readonly checked: boolean;
+  readonly capacityBytes: number;
   /** Taken from the program, and of these given to the system. */
   messages = 0;
   bytes = 0;
@@ -59,6 +60,7 @@ export class OutsideOutbox {
     this.#options = options;
     this.#arena = new Arena(options.bufferBytes);
     this.checked = options.checked;
+    this.capacityBytes = options.bufferBytes;
   }
 
   /** True if nothing will ever be taken again. */
@@ -69,10 +71,6 @@ export class OutsideOutbox {
   /** Somebody waits for room, or to get rid of what is there. */
   get awaited(): boolean {
     return this.#watchers.size !== 0 || this.#queued !== 0 || this.#settled !== undefined && this.#segments.length !== 0;
-  }
-
-  get capacityBytes(): number {
-    return this.#arena.memory.length;
   }
 
   /** What the reactor should look for on behalf of this half. */
@@ -139,11 +137,9 @@ export class OutsideOutbox {
     this.#assertSize(size, this.capacityBytes);
     if (this.#arena.place(size) < 0) this.flush();
     const at = this.#queued === 0 ? this.#arena.place(size) : -1;
-    if (at < 0) {
-      this.#lack(size);
-      return undefined;
-    }
-    return this.#push(at, size, "open", false);
+    if (at >= 0) return this.#push(at, size, "open", false);
+    this.#lack(size);
+    return undefined;
   }
 
   commit(segment: Segment, size: number): void {
@@ -236,7 +232,8 @@ export class OutsideOutbox {
     this.flush();
     if (this.#segments.length === 0 && !this.#blocked) {
       const sent = this.#socket.send(message);
-      if (sent >= 0) return this.#count(sent, 1);
+      if (sent >= 0) this.#count(sent, 1);
+      if (sent >= 0) return true;
       if (sent !== FULL) throw this.#socket.error(sent, "send a datagram");
       this.#block();
     }
@@ -257,8 +254,8 @@ export class OutsideOutbox {
       }
       if (!this.#copyTo(at, message)) return false;
     }
-    const gathered = this.#segments[0];
-    if (gathered !== undefined && gathered.to - gathered.from >= GATHERED_BYTES) this.flush();
+    const [first] = this.#segments;
+    if (first !== undefined && first.to - first.from >= GATHERED_BYTES) this.flush();
     else this.#flushSoon();
     return true;
   }
@@ -358,10 +355,9 @@ export class OutsideOutbox {
     return false;
   }
 
-  #count(bytes: number, messages: number): true {
+  #count(bytes: number, messages: number): void {
     this.sentBytes += bytes;
     this.sentMessages += messages;
-    return true;
   }
 
   #flushSoon(): void {
@@ -380,9 +376,8 @@ export class OutsideOutbox {
 
   /** What is kept must fit into the memory there is; a datagram must be possible at all. */
   #assertSize(size: number, room: number): void {
-    const { stream, scheme } = this.#socket;
-    const most = stream ? room : scheme === "udp" ? Math.min(LONGEST_UDP_BYTES, this.capacityBytes) : this.capacityBytes;
-    if (size > most) throw tooLong(size, most, stream);
+    const most = this.#socket.stream ? room : Math.min(this.#socket.scheme === "udp" ? LONGEST_UDP_BYTES : Infinity, this.capacityBytes);
+    if (size > most) throw tooLong(size, most, this.#socket.stream);
   }
 
   #abortable(segment: Segment, signal: AbortSignal, promise: Promise<void>): void {

@@ -22,13 +22,21 @@ const problems: Readonly<Record<string, Problem>> = {
   EHOSTDOWN: { code: "UNREACHABLE", cause: "that host is down", remedy: "Check whether the host is up." },
   EADDRNOTAVAIL: { code: "UNREACHABLE", cause: "this machine has no such address", remedy: "Check the address with `ip address`." },
   EAFNOSUPPORT: { code: "UNREACHABLE", cause: "this machine has no network of that family", remedy: "Use an address of the other family." },
-  ETIMEDOUT: { code: "TIMEOUT", cause: "the other side does not answer", remedy: "Check the address, and whether something filters packets." },
+  ETIMEDOUT: {
+    code: "TIMEOUT",
+    cause: "the other side does not answer",
+    remedy: "Check the address, and whether something filters packets.",
+  },
   EADDRINUSE: {
     code: "NAME_TAKEN",
     cause: "the address is in use, or a file of that name exists",
     remedy: "Choose another port or path; remove the socket's file if nobody listens at it.",
   },
-  EACCES: { code: "PERMISSION", cause: "this user may not use that address", remedy: "Use a port from 1024, or check the path's permissions." },
+  EACCES: {
+    code: "PERMISSION",
+    cause: "this user may not use that address",
+    remedy: "Use a port from 1024, or check the path's permissions.",
+  },
   EPERM: { code: "PERMISSION", cause: "a rule of this machine forbids it", remedy: "Check its firewall." },
   ENOENT: { code: "NAME_UNKNOWN", cause: "there is no socket of that name", remedy: "Start the server, or check the path." },
   ENOTDIR: { code: "NAME_UNKNOWN", cause: "a part of the path is no folder", remedy: "Check the path." },
@@ -38,7 +46,11 @@ const problems: Readonly<Record<string, Problem>> = {
     cause: "the socket there is of the other kind",
     remedy: "Say datagrams: true for a Unix socket of datagrams, and not for one of bytes.",
   },
-  EMFILE: { code: "QUOTA", cause: "this process has no descriptor left", remedy: "Close handles that are no longer used, or raise ulimit -n." },
+  EMFILE: {
+    code: "QUOTA",
+    cause: "this process has no descriptor left",
+    remedy: "Close handles that are no longer used, or raise ulimit -n.",
+  },
   ENFILE: { code: "QUOTA", cause: "this machine has no descriptor left", remedy: "Close what is no longer used." },
 };
 
@@ -48,7 +60,9 @@ export function outsideError(library: Library, status: number, action: string): 
     return new FableError("TOO_LARGE", `Could not ${action}: no datagram can be that long there.`, { remedy: "Send it in parts." });
   }
   if (status === ENOSPACE) {
-    return new FableError("BACKLOG_FULL", `Could not ${action}: too many connections wait there to be accepted.`, { remedy: "Try again later." });
+    return new FableError("BACKLOG_FULL", `Could not ${action}: too many connections wait there to be accepted.`, {
+      remedy: "Try again later.",
+    });
   }
   if (status !== SYSTEM) return statusError(library, status, action);
   const name = errnoName(library.errno());
