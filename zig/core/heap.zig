@@ -176,7 +176,7 @@ pub fn HeapOut(comptime Sys: type) type {
             }
             return t.writer.send(message, t, flush);
         }
-        fn flush(t: *Self) void {
+        pub fn flush(t: *Self) void {
             t.flushRun();
         }
         pub fn end(t: *Self) void {

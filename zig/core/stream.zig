@@ -59,7 +59,7 @@ pub fn StreamOut(comptime Sys: type) type {
             if (t.writer.free() < t.writer.ring_bytes / 2) t.acknowledge();
             return t.writer.send(message, t, flush);
         }
-        fn flush(t: *Self) void {
+        pub fn flush(t: *Self) void {
             t.writer.publishQuietly();
             _ = t.pump();
         }

@@ -30,7 +30,7 @@ pub const RingOut = struct {
     pub fn send(t: *RingOut, message: []const u8) Writer.Sent {
         return t.writer.send(message, t, flush);
     }
-    fn flush(t: *RingOut) void {
+    pub fn flush(t: *RingOut) void {
         t.writer.flush();
     }
     pub fn end(t: *RingOut) void {

@@ -56,20 +56,18 @@ fn put(comptime format: []const u8, arguments: anytype) void {
 }
 
 fn head(kind: []const u8, options: Options) void {
-    const kernel = options.transport == .unix or options.transport == .@"raw-unix";
     put("{{\"kind\":\"{s}\",\"driver\":\"native\",\"transport\":\"{t}\",\"waiting\":\"{s}\",\"trust\":\"{s}\",\"size_bytes\":{d},\"ring_bytes\":{d},\"cores\":[{d},{d}],\"batch\":{d}", .{
-        kind,               options.transport, waitingOf(options), if (kernel) "n/a" else @tagName(options.trust), options.size_bytes,
+        kind,               options.transport, waitingOf(options), if (options.transport.memory()) @tagName(options.trust) else "n/a", options.size_bytes,
         options.ring_bytes, options.cores[0],  options.cores[1],   options.batch,
     });
 }
 
 fn waitingOf(options: Options) []const u8 {
     return switch (options.transport) {
-        .mempipe => "adaptive",
         .@"mempipe-spin" => "spin",
         .@"mempipe-futex" => "futex",
-        .unix => "adaptive",
-        .@"raw-unix" => "kernel",
+        .@"raw-unix", .@"raw-tcp", .@"raw-tcp-nodelay", .@"raw-pipe" => "kernel",
+        else => "adaptive",
     };
 }
 

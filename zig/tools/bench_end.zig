@@ -15,9 +15,10 @@ extern fn fable_frame_send(i32, [*]const u8, u32, [*]const i32, u32) callconv(.c
 extern fn fable_frame_receive(i32, [*]u8, u32, [*]i32, u32, *u32) callconv(.c) i32;
 extern fn fable_socketpair(u32, *[2]i32) callconv(.c) i32;
 extern fn fable_close(i32) callconv(.c) i32;
+extern fn fable_switch(u32, u32, u32, u32) callconv(.c) i32;
+extern fn fable_attend(u32) callconv(.c) i32;
 extern fn fable_pid_open(u32) callconv(.c) i32;
 extern fn fable_wait([*]abi.WaitEntry, u32, i32, u32, i32) callconv(.c) i32;
-extern fn fable_send(u32, [*]const u8, u32) callconv(.c) i32;
 extern fn fable_pump(u32) callconv(.c) i32;
 extern fn fable_receive(u32, [*]u8, u32) callconv(.c) i32;
 
@@ -51,19 +52,14 @@ pub const End = struct {
         var made = std.mem.zeroes(abi.ChannelOptions);
         made.size_bytes = @sizeOf(abi.ChannelOptions);
         made.role = @as(u32, side) + 1;
-        made.transport = switch (options.transport) {
-            .mempipe => 1,
-            .@"mempipe-spin" => 2,
-            .@"mempipe-futex" => 3,
-            .unix => 4,
-            .@"raw-unix" => unreachable,
-        };
+        const code = options.transport.code() orelse unreachable;
+        made.transport = if (code <= 4) code else 1;
         made.trust = if (options.trust == .trusted) 1 else 2;
         made.ring_bytes = options.ring_bytes;
         made.max_message_bytes = @max(options.size_bytes, 1 << 20);
         check(fable_channel_new(&made), "make a channel");
         const socket = meeting.sockets[side];
-        const shared = options.transport != .unix;
+        const shared = made.transport != 4;
 
         var offer: [5]i32 = undefined;
         var count: u32 = 0;
@@ -92,7 +88,22 @@ pub const End = struct {
         check(fable_channel_attach(&peer), "attach");
         var refused: i32 = 0;
         const channel = abi.call.enter(made.handle, &refused) orelse os.die(1, "a fresh handle is refused: {d}", .{refused});
+        if (code > 4) move(made.handle, channel, code, options);
         return .{ .handle = made.handle, .channel = channel, .spin_ns = options.spin_ns, .side = side };
+    }
+
+    /// Both directions go on through `code`: each end orders its own and waits for the other's.
+    fn move(handle: u32, channel: *Channel, code: u32, options: Options) void {
+        const status = fable_switch(handle, code, options.ring_bytes, 1);
+        if (status == fable.status.UNSUPPORTED) os.die(1, "{t} is not possible here, or not to an untrusted peer", .{options.transport});
+        check(status, "order another transport");
+        var nothing: [1]u8 = undefined;
+        while (@intFromEnum(channel.out.kind) != code or @intFromEnum(channel.in.kind) != code or channel.epochs.phase != .idle) {
+            check(fable_attend(handle), "attend");
+            const got = fable_receive(handle, &nothing, 0);
+            if (got != fable.status.EMPTY) os.die(1, "moving to {t} ended with status {d}", .{ options.transport, got });
+            _ = std.os.linux.sched_yield();
+        }
     }
 
     fn receive(socket: i32, pid: *u32, fds: *[5]i32, count: *u32) void {
@@ -130,6 +141,17 @@ pub const End = struct {
         }
     }
 
+    /// Room for `size` bytes in place, once the other end has made some.
+    pub fn waitForRoom(end: *End, t: anytype, size: u32) []u8 {
+        while (true) {
+            t.flush();
+            t.acknowledge();
+            _ = t.writer.refresh();
+            if (t.writer.reserve(size)) |room| return room;
+            end.wait(fable.core.wait.writable);
+        }
+    }
+
     /// Kernel transports: until everything published has left this process.
     pub fn drain(end: *End) void {
         while (fable_pump(end.handle) > 0) end.wait(fable.core.wait.writable);
@@ -140,24 +162,6 @@ pub const End = struct {
         var entry: [1]abi.WaitEntry = .{.{ .handle = end.handle, .want = want, .ready = 0, .reserved = 0 }};
         const ready = fable_wait(&entry, 1, 10_000, end.spin_ns, -1);
         if (ready <= 0) os.die(1, "side {d} waited in vain for {d}: {d}", .{ end.side, want, ready });
-    }
-
-    pub fn send(end: *End, message: []const u8) void {
-        while (true) {
-            const status = fable_send(end.handle, message.ptr, @intCast(message.len));
-            if (status == fable.status.OK) return;
-            if (status != fable.status.ENOSPACE) os.die(1, "send: {d}", .{status});
-            end.wait(fable.core.wait.writable);
-        }
-    }
-
-    pub fn receiveInto(end: *End, out: []u8) u32 {
-        while (true) {
-            const size = fable_receive(end.handle, out.ptr, @intCast(out.len));
-            if (size >= 0) return @intCast(size);
-            if (size != fable.status.EMPTY) os.die(1, "receive: {d}", .{size});
-            end.wait(fable.core.wait.readable);
-        }
     }
 };
 

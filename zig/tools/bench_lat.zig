@@ -16,7 +16,7 @@ pub const Run = struct {
     options: Options,
     meeting: *os.Meeting,
     channel: ends.Meeting,
-    streams: [2]i32,
+    streams: raw.Streams,
     samples: []u32,
 };
 
@@ -28,10 +28,11 @@ pub fn measure(options: Options) !stats.Percentiles {
         .options = options,
         .meeting = try os.Meeting.create(),
         .channel = try ends.Meeting.create(),
-        .streams = try raw.pair(),
+        .streams = try raw.connect(options.transport),
         .samples = std.mem.bytesAsSlice(u32, sample_bytes)[0..options.round_trips],
     };
-    defer for (run.channel.sockets ++ run.streams) |fd| os.close(fd);
+    defer for (run.channel.sockets) |fd| os.close(fd);
+    defer run.streams.close();
     const limit_s: u32 = @intFromFloat(@ceil(options.seconds * 4 + 30));
     try os.pair(options.cores, limit_s, run, side);
     if (run.meeting.sides[0].result[0] | run.meeting.sides[1].result[0] != 0) return error.Wrong;
@@ -39,15 +40,14 @@ pub fn measure(options: Options) !stats.Percentiles {
 }
 
 fn side(run: Run, which: u1) void {
-    if (run.options.transport == .@"raw-unix") return raw.pingPong(run, which);
+    if (run.options.transport.plain()) return raw.pingPong(run, which);
     var end: End = .open(run.channel, which, run.options);
     defer end.close();
     run.meeting.arrive(which, 1);
     switch (run.options.transport) {
         .@"mempipe-spin" => ring(run, which, &end, true),
         .mempipe, .@"mempipe-futex" => ring(run, which, &end, false),
-        .unix => copying(run, which, &end),
-        .@"raw-unix" => unreachable,
+        else => inPlace(run, which, &end),
     }
     run.meeting.arrive(which, 2);
 }
@@ -181,30 +181,57 @@ inline fn take(reader: *ends.ReadCursor, writer: *ends.WriteCursor, end: *End, c
     }
 }
 
-/// Through fable_send and fable_receive.
-fn copying(run: Run, which: u1, end: *End) void {
+/// Written and checked where the transport keeps it.
+fn inPlace(run: Run, which: u1, end: *End) void {
+    switch (end.channel.out.transport) {
+        inline else => |*out| switch (end.channel.in.transport) {
+            inline else => |*in| pingPong(run, which, end, out, in),
+        },
+    }
+}
+
+fn pingPong(run: Run, which: u1, end: *End, out: anytype, in: anytype) void {
     const size = run.options.size_bytes;
-    const buffer = os.private(std.mem.alignForward(usize, size, 4096)) catch os.die(1, "no memory", .{});
     var wrong: u64 = 0;
     if (which == 0) {
         var clock: Clock = .start(run);
         while (true) {
             const sequence = clock.next();
-            payload.fill(buffer.ptr, size, sequence);
-            end.send(buffer[0..size]);
-            const got = end.receiveInto(buffer);
-            wrong |= check(buffer[0..got], size, sequence);
+            putInto(out, end, size, sequence);
+            wrong |= check(next(in, end), size, sequence);
+            drop(in);
             clock.done();
             if (sequence & last_bit != 0) break;
         }
-    } else {
-        while (true) {
-            const got = end.receiveInto(buffer);
-            const sequence = sequenceOf(buffer[0..got]);
-            wrong |= check(buffer[0..got], size, sequence);
-            end.send(buffer[0..got]);
-            if (sequence & last_bit != 0) break;
-        }
+    } else while (true) {
+        const message = next(in, end);
+        const sequence = sequenceOf(message);
+        wrong |= check(message, size, sequence);
+        drop(in);
+        putInto(out, end, size, sequence);
+        if (sequence & last_bit != 0) break;
     }
     run.meeting.sides[which].result[0] = wrong;
+}
+
+fn putInto(out: anytype, end: *End, size: u32, sequence: u64) void {
+    const room = out.writer.reserve(size) orelse end.waitForRoom(out, size);
+    payload.fill(room.ptr, size, sequence);
+    out.writer.commit(size);
+    out.flush();
+}
+
+fn next(in: anytype, end: *End) []const u8 {
+    while (true) {
+        const header = in.peek() orelse {
+            end.wait(1);
+            continue;
+        };
+        if (header.kind == .message) return in.payload(header);
+        in.drop(header);
+    }
+}
+
+fn drop(in: anytype) void {
+    if (in.peek()) |header| in.drop(header);
 }

@@ -3,7 +3,49 @@
 const std = @import("std");
 const os = @import("bench_os.zig");
 
-pub const Transport = enum { @"mempipe-spin", @"mempipe-futex", mempipe, unix, @"raw-unix" };
+pub const Transport = enum {
+    @"mempipe-spin",
+    @"mempipe-futex",
+    mempipe,
+    unix,
+    tcp,
+    @"tcp-nodelay",
+    pipe,
+    @"vmsplice-coop",
+    @"shmem-pipe",
+    @"raw-unix",
+    @"raw-tcp",
+    @"raw-tcp-nodelay",
+    @"raw-pipe",
+
+    /// FABLE_TRANSPORT_*; null: plain system calls, no channel.
+    pub fn code(t: Transport) ?u32 {
+        return switch (t) {
+            .mempipe => 1,
+            .@"mempipe-spin" => 2,
+            .@"mempipe-futex" => 3,
+            .unix => 4,
+            .tcp => 5,
+            .@"tcp-nodelay" => 6,
+            .pipe => 7,
+            .@"vmsplice-coop" => 8,
+            .@"shmem-pipe" => 9,
+            else => null,
+        };
+    }
+
+    pub fn plain(t: Transport) bool {
+        return t.code() == null;
+    }
+
+    /// Trust means something: records lie in memory that both ends map.
+    pub fn memory(t: Transport) bool {
+        return switch (t) {
+            .mempipe, .@"mempipe-spin", .@"mempipe-futex", .@"shmem-pipe" => true,
+            else => false,
+        };
+    }
+};
 pub const Trust = enum { trusted, untrusted };
 pub const Check = enum { full, sequence };
 
@@ -31,7 +73,8 @@ pub const usage =
     \\  lat     one-way latency of a ping-pong      thr    rate of a stream
     \\  line    one cache line between the cores    limit  fill → read limit of the machine for --size, --ring and --batch
     \\options
-    \\  --transport mempipe-spin|mempipe-futex|mempipe|unix|raw-unix   --trust trusted|untrusted
+    \\  --transport mempipe-spin|mempipe-futex|mempipe|unix|tcp|tcp-nodelay|pipe|vmsplice-coop|shmem-pipe
+    \\              or raw-unix|raw-tcp|raw-tcp-nodelay|raw-pipe: the plain system calls   --trust trusted|untrusted
     \\  --size BYTES  --ring BYTES  --cores A,B  --batch N  --check full|sequence  --runs N
     \\  --round-trips N  --messages N  --seconds S  --rest-ns N  --spin-ns N  --placement yes|no
     \\

@@ -1,4 +1,4 @@
-//! The plain kernel loop to compare with: a blocking Unix stream socket, read and write of exactly one message, nothing else.
+//! The plain kernel loop to compare with: a blocking socket or pipe, read and write of exactly one message, nothing else.
 
 const std = @import("std");
 const linux = std.os.linux;
@@ -6,12 +6,38 @@ const os = @import("bench_os.zig");
 const payload = @import("bench_payload.zig");
 const lat = @import("bench_lat.zig");
 const thr = @import("bench_thr.zig");
+const fable = @import("fable");
+const Transport = @import("bench_options.zig").Transport;
 
-/// A blocking pair of stream sockets.
-pub fn pair() os.Error![2]i32 {
+/// What each side reads from and writes to.
+pub const Streams = struct {
+    in: [2]i32,
+    out: [2]i32,
+
+    pub fn close(s: Streams) void {
+        for (s.in, s.out) |in, out| {
+            os.close(in);
+            if (out != in) os.close(out);
+        }
+    }
+};
+
+/// Blocking, connected.
+pub fn connect(transport: Transport) os.Error!Streams {
     var fds: [2]i32 = undefined;
-    if (os.failed(linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0, &fds))) return error.Socket;
-    return fds;
+    switch (transport) {
+        .@"raw-tcp", .@"raw-tcp-nodelay" => {
+            if (fable.sys.pipe.tcpPair(&fds, transport == .@"raw-tcp-nodelay") < 0) return error.Socket;
+            for (fds) |fd| _ = linux.fcntl(fd, linux.F.SETFL, 0); // blocking
+        },
+        .@"raw-pipe" => {
+            var back: [2]i32 = undefined;
+            if (os.failed(linux.pipe2(&fds, .{ .CLOEXEC = true })) or os.failed(linux.pipe2(&back, .{ .CLOEXEC = true }))) return error.Socket;
+            return .{ .in = .{ back[0], fds[0] }, .out = .{ fds[1], back[1] } };
+        },
+        else => if (os.failed(linux.socketpair(linux.AF.UNIX, linux.SOCK.STREAM | linux.SOCK.CLOEXEC, 0, &fds))) return error.Socket,
+    }
+    return .{ .in = fds, .out = fds };
 }
 
 fn writeAll(fd: i32, bytes: []const u8) void {
@@ -34,7 +60,8 @@ fn readAll(fd: i32, bytes: []u8) void {
 
 pub fn pingPong(run: lat.Run, which: u1) void {
     const size = run.options.size_bytes;
-    const fd = run.streams[which];
+    const in = run.streams.in[which];
+    const out = run.streams.out[which];
     const buffer = os.private(std.mem.alignForward(usize, size, 4096)) catch os.die(1, "no memory", .{});
     run.meeting.arrive(which, 1);
     var wrong: u64 = 0;
@@ -43,17 +70,17 @@ pub fn pingPong(run: lat.Run, which: u1) void {
         while (true) {
             const sequence = clock.next();
             payload.fill(buffer.ptr, size, sequence);
-            writeAll(fd, buffer[0..size]);
-            readAll(fd, buffer[0..size]);
+            writeAll(out, buffer[0..size]);
+            readAll(in, buffer[0..size]);
             wrong |= payload.check(buffer.ptr, size, sequence);
             clock.done();
             if (sequence & lat.last_bit != 0) break;
         }
     } else while (true) {
-        readAll(fd, buffer[0..size]);
+        readAll(in, buffer[0..size]);
         const sequence = std.mem.readInt(u64, buffer[0..8], .little);
         wrong |= payload.check(buffer.ptr, size, sequence);
-        writeAll(fd, buffer[0..size]);
+        writeAll(out, buffer[0..size]);
         if (sequence & lat.last_bit != 0) break;
     }
     run.meeting.sides[which].result[0] = wrong;
@@ -62,7 +89,7 @@ pub fn pingPong(run: lat.Run, which: u1) void {
 /// Small messages travel `batch` at a time, as the rings publish them: written with one call, read with as large a one.
 pub fn stream(run: thr.Run, which: u1) void {
     const size = run.options.size_bytes;
-    const fd = run.streams[which];
+    const fd = if (which == 0) run.streams.out[0] else run.streams.in[1];
     const per_call = @max(run.options.batch, 1);
     const buffer = os.private(std.mem.alignForward(usize, @as(usize, size) * per_call, 4096)) catch os.die(1, "no memory", .{});
     run.meeting.arrive(which, 1);

@@ -13,7 +13,7 @@ pub const Run = struct {
     options: Options,
     meeting: *os.Meeting,
     channel: ends.Meeting,
-    streams: [2]i32,
+    streams: raw.Streams,
     messages: u64,
 };
 
@@ -23,10 +23,11 @@ pub fn measure(options: Options, messages: u64) !f64 {
         .options = options,
         .meeting = try os.Meeting.create(),
         .channel = try ends.Meeting.create(),
-        .streams = try raw.pair(),
+        .streams = try raw.connect(options.transport),
         .messages = messages,
     };
-    defer for (run.channel.sockets ++ run.streams) |fd| os.close(fd);
+    defer for (run.channel.sockets) |fd| os.close(fd);
+    defer run.streams.close();
     try os.pair(options.cores, @intFromFloat(@ceil(options.seconds * 20 + 60)), run, side);
     const writer = run.meeting.sides[0].result;
     const reader = run.meeting.sides[1].result;
@@ -48,15 +49,14 @@ pub fn messagesFor(options: Options) !u64 {
 }
 
 fn side(run: Run, which: u1) void {
-    if (run.options.transport == .@"raw-unix") return raw.stream(run, which);
+    if (run.options.transport.plain()) return raw.stream(run, which);
     var end: End = .open(run.channel, which, run.options);
     defer end.close();
     run.meeting.arrive(which, 1);
     switch (run.options.transport) {
         .@"mempipe-spin" => ring(run, which, &end, true),
         .mempipe, .@"mempipe-futex" => ring(run, which, &end, false),
-        .unix => copying(run, which, &end),
-        .@"raw-unix" => unreachable,
+        else => inPlace(run, which, &end),
     }
     run.meeting.arrive(which, 2);
 }
@@ -132,25 +132,57 @@ inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime full: bool
     c.settle();
 }
 
-fn copying(run: Run, which: u1, end: *End) void {
-    const size = run.options.size_bytes;
-    const buffer = os.private(std.mem.alignForward(usize, size, 4096)) catch os.die(1, "no memory", .{});
-    var wrong: u64 = 0;
-    if (which == 0) run.meeting.sides[0].result[0] = os.nowNs();
-    for (0..run.messages) |sequence| {
-        if (which == 0) {
-            payload.fill(buffer.ptr, size, sequence);
-            end.send(buffer[0..size]);
-        } else {
-            const got = end.receiveInto(buffer);
-            wrong |= got ^ size;
-            wrong |= if (run.options.check == .full) payload.check(buffer.ptr, size, sequence) else payload.checkSequence(buffer.ptr, size, sequence);
+/// Written and checked where the transport keeps it: the arena of a kernel path, the heap of shmem-pipe.
+fn inPlace(run: Run, which: u1, end: *End) void {
+    if (which == 0) {
+        run.meeting.sides[0].result[0] = os.nowNs();
+        switch (end.channel.out.transport) {
+            inline else => |*t| writeInPlace(run, end, t),
         }
-    }
-    if (which == 0) end.drain() else {
+        end.drain();
+    } else {
+        const wrong = switch (end.channel.in.transport) {
+            inline else => |*t| readInPlace(run, end, t),
+        };
         run.meeting.sides[1].result[0] = os.nowNs();
         run.meeting.sides[1].result[1] = wrong;
     }
+}
+
+fn writeInPlace(run: Run, end: *End, t: anytype) void {
+    const size = run.options.size_bytes;
+    var sequence: u64 = 0;
+    while (sequence < run.messages) {
+        const stop = @min(sequence + run.options.batch, run.messages);
+        while (sequence < stop) : (sequence += 1) {
+            const room = t.writer.reserve(size) orelse end.waitForRoom(t, size);
+            payload.fill(room.ptr, size, sequence);
+            t.writer.commit(size);
+        }
+        t.flush();
+    }
+}
+
+fn readInPlace(run: Run, end: *End, t: anytype) u64 {
+    const full = run.options.check == .full;
+    const size = run.options.size_bytes;
+    var wrong: u64 = 0;
+    var sequence: u64 = 0;
+    while (sequence < run.messages) {
+        const header = t.peek() orelse {
+            end.wait(1);
+            continue;
+        };
+        if (header.kind == .message) {
+            const message = t.payload(header);
+            wrong |= message.len ^ size;
+            wrong |= if (full) payload.check(message.ptr, size, sequence) else payload.checkSequence(message.ptr, size, sequence);
+            sequence += 1;
+        }
+        t.drop(header);
+    }
+    t.idle();
+    return wrong;
 }
 
 /// What the check itself reaches on a payload that lies in the first cache: bytes per second. Figures near it measure the check.
