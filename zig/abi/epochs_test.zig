@@ -150,6 +150,24 @@ test "a path that breaks is replaced, and its undelivered rest is not lost" {
     }
 }
 
+test "what the old path still has goes on while only the new one is written" {
+    const pair = try Pair.init(.{ .kind = t.unix, .ring_bytes = 1 << 20 });
+    defer pair.deinit();
+    const text: [4000]u8 = @splat('x');
+    while (t.send(pair.a, &text) == status.OK) {} // more than the socket takes
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 1, 65536, 1));
+    _ = epochs.fable_attend(pair.b);
+    _ = epochs.fable_attend(pair.a);
+    try expectEqual(@as(u32, 1), t.block(pair.a, Block.write_epoch));
+    var in: [4000]u8 = undefined;
+    for (0..1000) |_| {
+        while (abi.fable_receive(pair.b, &in, 4000) >= 0) {}
+        if (t.block(pair.b, Block.read_epoch) == 1) return;
+        _ = t.send(pair.a, "on"); // nothing else: no waiting, no pumping
+    }
+    return error.Stuck;
+}
+
 test "orders that cross, are replaced or taken back leave one path, and the newest waits" {
     const pair = try Pair.init(.{});
     defer pair.deinit();

@@ -34,9 +34,18 @@ pub fn Writing(comptime Self: type) type {
             return Self.isBroken(c.out) and !c.out.rest_sent;
         }
 
-        /// An order may have come. One load, of a line that changes hardly ever.
+        /// An order may have come (one load, of a line that changes hardly ever), or the path before still has something to deliver.
         inline fn heed(c: *Self) void {
             if (c.bell.peer.news() >> 32 != c.calm >> 32) c.attend();
+            if (c.epochs.old) |old| pumpOld(old);
+        }
+
+        noinline fn pumpOld(old: *Self.Out) void {
+            switch (old.transport) {
+                inline else => |*t| if (!old.rest_sent and t.pending()) {
+                    _ = t.pump();
+                },
+            }
         }
 
         /// Bytes free behind what is published, fresh; or a negative Outcome.

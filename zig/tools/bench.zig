@@ -10,6 +10,7 @@ const line = @import("bench_line.zig");
 const limits = @import("bench_limit.zig");
 const lat = @import("bench_lat.zig");
 const thr = @import("bench_thr.zig");
+const gap = @import("bench_gap.zig");
 const options_of = @import("bench_options.zig");
 const Options = options_of.Options;
 
@@ -34,7 +35,7 @@ fn fit(options: *Options) void {
     while (options.ring_bytes < 64 << 20 and options.size_bytes > options.ring_bytes / 4) options.ring_bytes *= 2;
 }
 
-const Command = enum { lat, thr, line, limit };
+const Command = enum { lat, thr, line, limit, gap };
 
 fn run(command: []const u8, options: Options) !void {
     switch (std.meta.stringToEnum(Command, command) orelse os.die(2, "unknown command {s}\n{s}", .{ command, options_of.usage })) {
@@ -42,6 +43,7 @@ fn run(command: []const u8, options: Options) !void {
         .thr => try throughput(options),
         .line => try bounce(options),
         .limit => try limit(options),
+        .gap => try gaps(options),
     }
 }
 
@@ -177,6 +179,21 @@ fn limit(options: Options) !void {
     put(",\"msgs_per_s\":{d:.0},\"bytes_per_s\":{d:.0},\"messages\":{d},\"check\":\"{t}\",\"verified\":true", .{
         median, median * @as(f64, @floatFromInt(options.size_bytes)), of.messages, options.check,
     });
+    finish();
+}
+
+fn gaps(options: Options) !void {
+    if (options.transport.plain() or options.to.plain()) os.die(2, "moves are between transports of channels", .{});
+    head("gap", options);
+    put(",\"to\":\"{t}\"", .{options.to});
+    placement("placement_before_ns", try place(options));
+    const got = try gap.measure(options);
+    placement("placement_after_ns", try place(options));
+    inline for (.{ "moves", "windows", "base" }) |name| {
+        const p = @field(got, name);
+        put(",\"{s}_p50_ns\":{d:.0},\"{s}_p99_ns\":{d:.0},\"{s}_max_ns\":{d:.0}", .{ name, p.p50, name, p.p99, name, p.max });
+    }
+    put(",\"moves\":{d},\"verified\":true", .{options.round_trips});
     finish();
 }
 

@@ -51,6 +51,8 @@ pub const Check = enum { full, sequence };
 
 pub const Options = struct {
     transport: Transport = .@"mempipe-spin",
+    /// Where the moves of `gap` go.
+    to: Transport = .unix,
     trust: Trust = .trusted,
     size_bytes: u32 = 64,
     ring_bytes: u32 = 65536,
@@ -72,6 +74,7 @@ pub const usage =
     \\usage: fable-bench COMMAND [OPTION VALUE]…      one JSON object on stdout
     \\  lat     one-way latency of a ping-pong      thr    rate of a stream
     \\  line    one cache line between the cores    limit  fill → read limit of the machine for --size, --ring and --batch
+    \\  gap     silences of a stream while it moves between --transport and --to, --round-trips times
     \\options
     \\  --transport mempipe-spin|mempipe-futex|mempipe|unix|tcp|tcp-nodelay|pipe|vmsplice-coop|shmem-pipe
     \\              or raw-unix|raw-tcp|raw-tcp-nodelay|raw-pipe: the plain system calls   --trust trusted|untrusted
@@ -102,7 +105,9 @@ fn set(options: *Options, key: []const u8, value: []const u8) void {
             return std.mem.eql(u8, a, b);
         }
     }.is;
-    if (is(key, "--transport")) {
+    if (is(key, "--to")) {
+        options.to = word(Transport, key, value);
+    } else if (is(key, "--transport")) {
         options.transport = word(Transport, key, value);
     } else if (is(key, "--trust")) {
         options.trust = word(Trust, key, value);
