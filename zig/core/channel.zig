@@ -236,6 +236,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const retire = moving.retire;
         pub const takeEvent = moving.takeEvent;
         pub const repair = moving.repair;
+        pub const makeMore = moving.makeMore;
         pub const reportLoss = moving.reportLoss;
         pub const dropPaths = moving.dropPaths;
         pub const dropIn = moving.dropIn;

@@ -38,6 +38,7 @@ pub fn Writing(comptime Self: type) type {
         inline fn heed(c: *Self) void {
             if (c.bell.peer.news() >> 32 != c.calm >> 32) c.attend();
             if (c.epochs.old) |old| pumpOld(old);
+            if (c.epochs.phase == .making) c.makeMore();
         }
 
         noinline fn pumpOld(old: *Self.Out) void {

@@ -1,6 +1,6 @@
 //! A channel outlives its transports: each direction is a list of paths, one epoch after the other (docs/reference/reconfiguration.md).
 //!
-//!   writer    idle ─order→ offered ─accept→ ready ─cross()→ draining ─crossed→ idle
+//!   writer    idle ─order→ making → offered ─accept→ ready ─cross()→ draining ─crossed→ idle
 //!               ↑             │ refuse, cancel │                               │ the newest order that waited
 //!               └─────────────┴────────────────┘ (old path untouched)          └→ offered
 //!   reader    … ─offer→ prepared ─marker reached, all handed out→ crossed
@@ -8,6 +8,7 @@
 //! Before the marker anything may be given up and the old path just goes on; from the marker on there is only forward. The writer makes a
 //! path and offers it over the link; the reader maps it and accepts. Then the writer puts the marker behind its last record and writes on
 //! in the new path, while the reader still empties the old one. What a broken path did not deliver goes over the link as memory.
+//! Memory is made little by little, between two messages: a page takes microseconds, and the reader would notice a whole ring of them.
 //! Everything here runs in the thread that owns the channel.
 
 const std = @import("std");
@@ -21,7 +22,7 @@ const Kind = channels.Kind;
 const Outcome = channels.Outcome;
 const Frame = link.Frame;
 
-pub const Phase = enum { idle, offered, ready, draining };
+pub const Phase = enum { idle, making, offered, ready, draining };
 pub const What = enum(u32) { pending = 1, ready = 2, moved = 3, drained = 4, refused = 5 };
 pub const reason_path_lost: u32 = 4;
 
@@ -49,6 +50,8 @@ const max_frames = 256;
 const frames_window_ns = std.time.ns_per_s;
 /// Paths through the kernel keep what the other end has not yet: less than this and they stand still between two wake-ups.
 const min_stream_bytes = 256 << 10;
+/// How much memory is made between two messages.
+const make_bytes = 16 << 10;
 
 pub fn State(comptime Self: type) type {
     return struct {
@@ -58,6 +61,9 @@ pub fn State(comptime Self: type) type {
         attempt: u32 = 0,
         attempts: u32 = 0,
         order: Order = undefined,
+        /// How much of the next path's memory is there.
+        made: u32 = 0,
+        made_fd: i32 = -1,
         waiting: ?Order = null,
         /// The program no longer looks at the write arena that is being drained.
         old_retired: bool = true,
@@ -118,7 +124,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const there = kind == c.out.kind and (ring_bytes == 0 or order.ring_bytes == now) and !isBroken(c.out);
             switch (s.phase) {
                 .idle => return if (there) .empty else offer(c, order),
-                .offered, .ready => {
+                .making, .offered, .ready => {
                     cancel(c);
                     return if (there) .ok else offer(c, order);
                 },
@@ -134,8 +140,52 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (s.attempts >= max_attempts or full(&s.written)) return .no_space;
             const next = otherOut(c);
             next.* = .{ .transport = undefined, .kind = order.kind, .epoch = c.out.epoch +% 1 };
+            s.order = order;
+            if (order.kind.memory()) {
+                const outcome = paths.beginMemory(c, next, order.ring_bytes, &s.made_fd);
+                if (outcome != .ok) return giveUp(c, outcome);
+                s.phase = .making;
+                s.made = 0;
+                makeMore(c);
+                // An event loop has nothing to do between two messages that would bring it back here.
+                while (c.options.windows and s.phase == .making) makeMore(c);
+                return if (s.phase == .idle) .no_space else .ok;
+            }
+            return sendOffer(c);
+        }
+
+        /// A little more memory for the next path; when all of it is there the path is offered.
+        pub fn makeMore(c: *Self) void {
+            const s = &c.epochs;
+            if (s.phase != .making) return;
+            const next = otherOut(c);
+            const count = @min(make_bytes, next.arena.size - s.made);
+            const rc = Sys.populate(next.arena.address.? + s.made, count);
+            var outcome: Outcome = if (rc < 0) c.system(rc) else .ok;
+            if (outcome == .ok) {
+                s.made += count;
+                if (s.made < next.arena.size) return;
+                outcome = sendOffer(c);
+            }
+            if (outcome == .ok) return;
+            const refused_kind = s.order.kind;
+            _ = giveUp(c, outcome);
+            note(c, 1, .refused, c.out.kind, refused_kind, c.out.epoch, s.order.reason, outcome, 0);
+        }
+
+        fn giveUp(c: *Self, outcome: Outcome) Outcome {
+            forgetNext(c);
+            return outcome;
+        }
+
+        fn sendOffer(c: *Self) Outcome {
+            const s = &c.epochs;
+            const next = otherOut(c);
+            const order = s.order;
             var fds: [link.max_fds]i32 = @splat(-1);
             defer for (fds) |fd| Sys.close(fd);
+            fds[0] = s.made_fd;
+            s.made_fd = -1;
             var outcome = paths.makeOut(c, next, order, &fds);
             if (outcome == .ok) {
                 s.attempt +%= 1;
@@ -143,11 +193,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 const frame: Frame = .{ .kind = .offer, .attempt = s.attempt, .transport = @intFromEnum(order.kind), .ring_bytes = order.ring_bytes, .reason = order.reason };
                 if (!tell(c, frame, paths.present(&fds))) outcome = .no_space;
             }
-            if (outcome != .ok) {
-                paths.dropOut(next);
-                return outcome;
-            }
-            s.order = order;
+            if (outcome != .ok) return giveUp(c, outcome);
             s.phase = .offered;
             note(c, 1, .pending, c.out.kind, order.kind, c.out.epoch, order.reason, .ok, 0);
             return .ok;
@@ -156,12 +202,14 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         /// Before the marker: the old path just goes on.
         fn cancel(c: *Self) void {
             const s = &c.epochs;
-            _ = tell(c, .{ .kind = .cancel, .attempt = s.attempt }, &.{});
+            if (s.phase != .making) _ = tell(c, .{ .kind = .cancel, .attempt = s.attempt }, &.{});
             forgetNext(c);
         }
 
         fn forgetNext(c: *Self) void {
             paths.dropOut(otherOut(c));
+            Sys.close(c.epochs.made_fd);
+            c.epochs.made_fd = -1;
             c.epochs.phase = .idle;
             c.block[Block.crossing] = 0;
         }
@@ -436,6 +484,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         pub fn attend(c: *Self) void {
             if (!c.attached) return;
             const s = &c.epochs;
+            if (s.phase == .making) makeMore(c);
             const orders: u32 = @truncate(c.bell.peer.news() >> 32);
             if (orders == s.orders_seen) return;
             s.orders_seen = orders;
@@ -572,6 +621,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
 
         /// Gives every path back.
         pub fn dropPaths(c: *Self) void {
+            Sys.close(c.epochs.made_fd);
             for (&c.outs) |*out| paths.dropOut(out);
             for (&c.ins) |*in| paths.dropIn(in);
             for (&c.epochs.written) |*one| one.arena.drop();

@@ -23,10 +23,10 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         // ---- the writer's end ----
 
-        /// `fds`: what the reader gets.
+        /// `fds`: what the reader gets; the memory of a ring or heap is there already.
         pub fn makeOut(c: *Self, out: *Out, order: Order, fds: *[link.max_fds]i32) Outcome {
-            if (order.kind.sharedMemory()) return makeRing(c, out, order.ring_bytes, &fds[0]);
-            if (order.kind == .shmem_pipe) return makeHeap(c, out, order.ring_bytes, fds);
+            if (order.kind.sharedMemory()) return finishRing(c, out, fds[0]);
+            if (order.kind == .shmem_pipe) return finishHeap(c, out, fds);
             const address = Sys.mapPrivate(order.ring_bytes);
             if (!out.arena.set(address, order.ring_bytes)) return c.system(address);
             out.transport = .{ .stream = .{
@@ -77,29 +77,40 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         /// A sealed ring, prefaulted by its writer so that the memory is charged to it.
         pub fn makeRing(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
-            const outcome = makeMemory(c, out, size, fd);
+            const outcome = beginMemory(c, out, size, fd);
             if (outcome != .ok) return outcome;
-            out.transport = .{ .ring = .{ .writer = .init(out.arena.address.?, size, c.options.max_message, &bells.nobody.released_even, &c.bell) } };
-            out.live = true;
-            return .ok;
+            const rc = Sys.populate(out.arena.address.?, size);
+            if (rc < 0) return c.system(rc);
+            return finishRing(c, out, fd.*);
         }
 
-        fn makeMemory(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
+        /// Memory without pages: `Sys.populate` gives it those.
+        pub fn beginMemory(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
             const made = Sys.create("fable-ring", size);
             if (made < 0) return c.system(made);
             fd.* = @intCast(made);
             const address = Sys.mapShared(fd.*, size, true);
-            if (!out.arena.set(address, size)) return c.system(address);
-            var rc = Sys.populate(out.arena.address.?, size);
-            if (rc < 0) return c.system(rc);
-            rc = Sys.seal(fd.*, if (c.strict or c.options.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size);
+            return if (out.arena.set(address, size)) .ok else c.system(address);
+        }
+
+        fn finishRing(c: *Self, out: *Out, fd: i32) Outcome {
+            const outcome = sealMemory(c, fd);
+            if (outcome != .ok) return outcome;
+            out.transport = .{ .ring = .{ .writer = .init(out.arena.address.?, out.arena.size, c.options.max_message, &bells.nobody.released_even, &c.bell) } };
+            out.live = true;
+            return .ok;
+        }
+
+        fn sealMemory(c: *Self, fd: i32) Outcome {
+            const rc = Sys.seal(fd, if (c.strict or c.options.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size);
             return if (rc < 0) c.system(rc) else .ok;
         }
 
         /// The heap, the pipe for its runs, and the pipe by which they come back.
-        fn makeHeap(c: *Self, out: *Out, size: u32, fds: *[link.max_fds]i32) Outcome {
-            const outcome = makeMemory(c, out, size, &fds[0]);
+        fn finishHeap(c: *Self, out: *Out, fds: *[link.max_fds]i32) Outcome {
+            const outcome = sealMemory(c, fds[0]);
             if (outcome != .ok) return outcome;
+            const size = out.arena.size;
             const scratch = Sys.mapPrivate(Self.HeapOut.scratchBytes(size));
             if (scratch < 0) return c.system(scratch);
             const memory: [*]u8 = @ptrFromInt(@as(usize, @bitCast(scratch)));
