@@ -156,7 +156,7 @@ test "what the old path still has goes on while only the new one is written" {
     defer pair.deinit();
     const text: [4000]u8 = @splat('x');
     while (t.send(pair.a, &text) == status.OK) {} // more than the socket takes
-    try expectEqual(status.OK, epochs.fable_switch(pair.a, 1, 16384, 1));
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 1, 4096, 1));
     _ = epochs.fable_attend(pair.b);
     _ = epochs.fable_attend(pair.a);
     try expectEqual(@as(u32, 1), t.block(pair.a, Block.write_epoch));

@@ -51,7 +51,7 @@ const frames_window_ns = std.time.ns_per_s;
 /// Paths through the kernel keep what the other end has not yet: less than this and they stand still between two wake-ups.
 const min_stream_bytes = 256 << 10;
 /// How much memory is made between two messages.
-const make_bytes = 16 << 10;
+const make_bytes = 4 << 10;
 
 pub fn State(comptime Self: type) type {
     return struct {
@@ -146,7 +146,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 if (outcome != .ok) return giveUp(c, outcome);
                 s.phase = .making;
                 s.made = 0;
-                makeMore(c);
+                if (order.ring_bytes <= make_bytes) makeMore(c);
                 // An event loop has nothing to do between two messages that would bring it back here.
                 while (c.options.windows and s.phase == .making) makeMore(c);
                 return if (s.phase == .idle) .no_space else .ok;
