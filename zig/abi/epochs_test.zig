@@ -248,7 +248,7 @@ test "a program that lays out records itself crosses when it wants, and keeps wh
 }
 
 /// A channel whose first direction goes through `kind`, as fresh as one that was just made.
-fn movedTo(kind: u32, setup: t.Setup) !Pair {
+pub fn movedTo(kind: u32, setup: t.Setup) !Pair {
     const pair = try Pair.init(setup);
     try expectEqual(status.OK, epochs.fable_switch(pair.a, kind, setup.ring_bytes, 1));
     try expectEqual(status.OK, epochs.fable_attend(pair.b));

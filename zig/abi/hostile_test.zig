@@ -11,6 +11,8 @@ const record = @import("../layout/record.zig");
 const memory = @import("../sys/memory.zig");
 const socket = @import("../sys/socket.zig");
 const t = @import("channel_test.zig");
+const movedTo = @import("epochs_test.zig").movedTo;
+const heap = @import("../core/heap.zig");
 const Pair = t.Pair;
 const Setup = t.Setup;
 const send = t.send;
@@ -170,4 +172,138 @@ test "regions that are not what they should be are refused" {
             inline for (.{ a.control_fd, a.ring_fd, a.peer_doorbell_fd }) |fd| socket.close(fd);
         }
     }
+}
+
+// ---- heaps and what comes back, see core/heap_in.zig ----
+
+fn wholeHeapOfPad(pair: Pair) void {
+    const w = channelOf(pair.a).writer();
+    @as(*u64, @ptrCast(@alignCast(w.base))).* = @bitCast(record.Header.of(.pad, 0, w.ring_bytes));
+}
+
+fn sendRun(pair: Pair, run: heap.Run) !void {
+    try expectEqual(@as(usize, 8), linux.write(channelOf(pair.a).out.transport.heap.fd, @ptrCast(&run), 8));
+}
+
+test "a run that lies where another is still lent is refused: what was handed out does not change" {
+    for ([_]u32{ trusted, untrusted }) |trust| {
+        const pair = try movedTo(9, .{ .ring_bytes = 4096, .trust = trust });
+        defer pair.deinit();
+        try expectEqual(status.OK, send(pair.a, "before"));
+        const got = abi.fable_refill(pair.b);
+        try expect(got > 0);
+        const at = block(pair.b, 0);
+        var size: u32 = 0;
+        const arena: [*]const u8 = @ptrCast(abi.fable_channel_arena(pair.b, 1, &size).?);
+        if (trust == untrusted) @memcpy(channelOf(pair.a).writer().base[at + 8 ..][0..6], "after!");
+        try sendRun(pair, .{ .offset = at, .bytes = @intCast(got) });
+        try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+        try expectEqual(@as(u32, 3), block(pair.b, 5));
+        try expectEqualStrings("before", arena[at + 8 ..][0..6]);
+    }
+}
+
+test "runs that add up to more than there is are no overflow" {
+    const size: u32 = 64 << 20;
+    const pair = try movedTo(9, .{ .ring_bytes = size, .trust = untrusted });
+    defer pair.deinit();
+    wholeHeapOfPad(pair);
+    // each given back at once, but nobody takes them out of the pipe back, which is full then
+    const back = channelOf(pair.b).in.transport.heap.back_fd;
+    const junk: [4096]u8 = @splat(0);
+    while (linux.write(back, &junk, junk.len) == junk.len) {}
+    for (0..200) |_| {
+        try sendRun(pair, .{ .offset = 0, .bytes = size });
+        const got = abi.fable_refill(pair.b);
+        if (got == status.PEER_FAULT) return;
+        try expectEqual(@as(i32, @intCast(size)), got);
+        try expectEqual(status.OK, abi.fable_consume(pair.b, size, 0, 0));
+    }
+}
+
+var sigpipes: u32 = 0;
+
+fn countSigpipe(_: linux.SIG) callconv(.c) void {
+    sigpipes += 1;
+}
+
+test "what goes back through a pipe of the peer's neither blocks nor raises SIGPIPE" {
+    const action: linux.Sigaction = .{ .handler = .{ .handler = countSigpipe }, .mask = std.mem.zeroes(linux.sigset_t), .flags = 0 };
+    var before: linux.Sigaction = undefined;
+    _ = linux.sigaction(.PIPE, &action, &before);
+    defer _ = linux.sigaction(.PIPE, &before, null);
+    for ([_]u32{ 8, 9 }) |kind| {
+        for ([_]bool{ false, true }) |gone| {
+            const pair = try movedTo(kind, .{ .ring_bytes = 256 << 10 });
+            defer pair.deinit();
+            const in = &channelOf(pair.b).in.transport;
+            const out = &channelOf(pair.a).out.transport;
+            const back = if (kind == 9) in.heap.back_fd else in.stream.acks_fd;
+            if (gone) {
+                // the end that reads it closes
+                const theirs = if (kind == 9) &out.heap.back_fd else &out.stream.acks_fd;
+                socket.close(theirs.*);
+                theirs.* = -1;
+            } else {
+                const junk: [4096]u8 = @splat(0);
+                while (linux.write(back, &junk, junk.len) == junk.len) {}
+                _ = linux.fcntl(back, linux.F.SETFL, 0); // one description for both ends' descriptors: the peer can do this
+            }
+            var in_bytes: [64]u8 = undefined;
+            for (0..20) |_| {
+                _ = send(pair.a, "message");
+                _ = abi.fable_receive(pair.b, &in_bytes, 64);
+            }
+            _ = abi.fable_receive(pair.b, &in_bytes, 64);
+        }
+    }
+    try expectEqual(@as(u32, 0), sigpipes);
+}
+
+test "a list of lent runs that the program cut into many pieces keeps a place for the window that waits" {
+    const pair = try movedTo(9, .{ .ring_bytes = 4 << 20 });
+    defer pair.deinit();
+    const in = &channelOf(pair.b).in.transport.heap.reader;
+    const text: [56]u8 = @splat('x');
+    var at: u32 = 0;
+    // each in two halves around a piece that goes back: one entry more for each
+    while (in.lent_count < 4095) {
+        for (0..4) |_| try expectEqual(status.OK, send(pair.a, &text));
+        try expectEqual(@as(i32, 4 * 64), abi.fable_refill(pair.b));
+        at = block(pair.b, 0);
+        try expectEqual(status.OK, abi.fable_give_back(pair.b, at + 64, 64, 1, 56));
+    }
+    // a run somewhere else is looked at, and not handed out before one more is cut
+    const elsewhere: u32 = 3 << 20;
+    @as(*u64, @ptrCast(@alignCast(channelOf(pair.a).writer().base + elsewhere))).* = @bitCast(record.Header.of(.message, 56, 64));
+    try sendRun(pair, .{ .offset = elsewhere, .bytes = 64 });
+    var entry = [_]@import("../core/wait.zig").Entry{.{ .handle = pair.b, .want = 1, .ready = 0, .reserved = 0 }};
+    try expectEqual(@as(i32, 1), @import("wait.zig").fable_poll(&entry, 1, 0, 0));
+    try expectEqual(status.BAD_ARGUMENT, abi.fable_give_back(pair.b, at - 64, 64, 1, 56));
+    try expectEqual(@as(i32, 64), abi.fable_refill(pair.b));
+    try expectEqual(@as(u32, 4096), in.lent_count);
+    try expectEqual(status.OK, abi.fable_consume(pair.b, in.lent_bytes, 1, 1));
+    try expectEqual(@as(u32, 0), in.lent_count);
+}
+
+// ---- the link ----
+
+const system = @import("system.zig");
+const link = @import("../layout/link.zig");
+
+test "a link that the peer does not read is no death: the loss of a path is told later" {
+    const pair = try Pair.init(.{ .kind = unix });
+    defer pair.deinit();
+    const mine = channelOf(pair.b);
+    const frame: link.Frame = .{ .kind = .cancel };
+    while (system.sendPacket(mine.link, std.mem.asBytes(&frame), &.{}) == @sizeOf(link.Frame)) {}
+    _ = linux.shutdown(mine.in.transport.stream.fd, linux.SHUT.RD);
+    for (0..3) |_| try expectEqual(status.EMPTY, abi.fable_refill(pair.b));
+    var taken: link.Frame = undefined;
+    var fds: [3]i32 = @splat(-1);
+    var count: u32 = 0;
+    while (system.receivePacket(channelOf(pair.a).link, std.mem.asBytes(&taken), &fds, &count) > 0) {}
+    try expectEqual(status.EMPTY, abi.fable_refill(pair.b));
+    try expectEqual(@as(isize, @sizeOf(link.Frame)), system.receivePacket(channelOf(pair.a).link, std.mem.asBytes(&taken), &fds, &count));
+    try expect(taken.kind == .lost);
 }

@@ -39,6 +39,7 @@ pub const POLLERR = socket.POLLERR;
 pub const pipePair = pipe.pair;
 pub const readPipe = pipe.read;
 pub const writePipe = pipe.write;
+pub const writePeersPipe = pipe.writePeers;
 pub const splicePages = pipe.splicePages;
 pub const isPipe = pipe.isPipe;
 pub const tcpPair = pipe.tcpPair;

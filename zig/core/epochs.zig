@@ -446,8 +446,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const s = &c.epochs;
             if (c.dead) return false;
             if (s.loss_said == c.in.epoch +% 1) return true;
-            s.loss_said = c.in.epoch +% 1;
-            return tell(c, .{ .kind = .lost, .attempt = c.in.epoch }, &.{});
+            if (tell(c, .{ .kind = .lost, .attempt = c.in.epoch }, &.{})) s.loss_said = c.in.epoch +% 1; // else the next look tries again
+            return !c.dead;
         }
 
         fn lost(c: *Self, frame: Frame) void {

@@ -52,10 +52,10 @@ pub const Queue = struct {
     }
 
     /// True: the queue is empty now, and was not before.
-    pub fn flush(q: *Queue, fd: i32, comptime Sys: type) bool {
+    pub fn flush(q: *Queue, fd: i32, comptime write: fn (i32, [*]const u8, usize) isize) bool {
         if (q.count == 0) return false;
         const bytes = std.mem.sliceAsBytes(q.runs[0..q.count]);
-        if (Sys.writePipe(fd, bytes.ptr, bytes.len) != @as(isize, @intCast(bytes.len))) return false;
+        if (write(fd, bytes.ptr, bytes.len) != @as(isize, @intCast(bytes.len))) return false;
         q.count = 0;
         return true;
     }
@@ -189,7 +189,7 @@ pub fn HeapOut(comptime Sys: type) type {
             t.say(.{ .offset = special, .bytes = @intFromEnum(record.Kind.marker) });
         }
         pub fn pump(t: *Self) u32 {
-            if (t.queue.flush(t.fd, Sys)) t.writer.bell.notify(control.sleep_data);
+            if (t.queue.flush(t.fd, Sys.writePipe)) t.writer.bell.notify(control.sleep_data);
             return t.queue.count * @sizeOf(Run);
         }
         pub fn pending(t: *const Self) bool {

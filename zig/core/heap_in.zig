@@ -11,6 +11,8 @@ const transports = @import("transports.zig");
 const Checker = @import("record_reader.zig").Checker;
 const Header = record.Header;
 const Run = heap.Run;
+const HeapMap = @import("heap_map.zig").HeapMap;
+const granule = @import("heap_map.zig").granule;
 
 /// Runs handed out and not yet back. More wait in the pipe.
 const max_lent = 4096;
@@ -24,6 +26,7 @@ pub fn HeapIn(comptime Sys: type) type {
         reader: HeapReader,
         fd: i32 = -1,
         back_fd: i32 = -1,
+        scratch: *Scratch,
         runs: *[heap.batch]Run,
         next_run: u32 = 0,
         run_count: u32 = 0,
@@ -32,12 +35,16 @@ pub fn HeapIn(comptime Sys: type) type {
 
         /// What it needs beside the heap.
         const Scratch = struct { lent: [max_lent]Run, runs: [heap.batch]Run, back: heap.Queue };
-        pub const scratch_bytes = @sizeOf(Scratch);
+        const map_at = std.mem.alignForward(usize, @sizeOf(Scratch), 64);
+        pub fn scratchBytes(heap_bytes: u32) usize {
+            return map_at + HeapMap.bytesFor(heap_bytes);
+        }
 
-        pub fn init(reader: HeapReader, memory: [*]u8) Self {
-            const scratch: *Scratch = @ptrCast(@alignCast(memory));
-            var t: Self = .{ .reader = reader, .runs = &scratch.runs, .back = &scratch.back };
+        pub fn init(reader: HeapReader, memory: [*]align(4096) u8) Self {
+            const scratch: *Scratch = @ptrCast(memory);
+            var t: Self = .{ .reader = reader, .scratch = scratch, .runs = &scratch.runs, .back = &scratch.back };
             t.reader.lent = &scratch.lent;
+            t.reader.out = .{ .words = @ptrCast(@alignCast(memory + map_at)), .size = reader.ring_bytes / granule };
             return t;
         }
 
@@ -123,12 +130,13 @@ pub fn HeapIn(comptime Sys: type) type {
             return true;
         }
         fn giveBack(t: *Self, run: Run) void {
+            _ = t.reader.out.giveBack(rangeOf(run)); // before the writer can know
             if (!t.back.add(run)) {
                 t.tell();
                 // the writer looks often enough that its pipe back is never full for long
                 if (!t.back.add(run)) t.reader.fault = faults.state;
             }
-            t.back_bytes += run.bytes;
+            t.back_bytes +|= run.bytes; // more than the heap if the peer leaves it in the pipe and sends the same again
             if (t.back_bytes >= t.reader.ring_bytes / return_part) t.tell();
         }
         pub fn idle(t: *Self) void {
@@ -161,7 +169,7 @@ pub fn HeapIn(comptime Sys: type) type {
         }
         /// What was read goes back.
         pub fn tell(t: *Self) void {
-            if (!t.back.flush(t.back_fd, Sys)) return;
+            if (!t.back.flush(t.back_fd, Sys.writePeersPipe)) return;
             t.back_bytes = 0;
             t.reader.bell.notify(control.sleep_space);
         }
@@ -171,9 +179,13 @@ pub fn HeapIn(comptime Sys: type) type {
                 Sys.close(@field(t, name));
                 @field(t, name) = -1;
             }
-            Sys.unmap(t.reader.lent, scratch_bytes);
+            Sys.unmap(@ptrCast(@alignCast(t.scratch)), scratchBytes(t.reader.ring_bytes));
         }
     };
+}
+
+fn rangeOf(run: Run) HeapMap.Range {
+    return .{ .first = run.offset / granule, .count = run.bytes / granule };
 }
 
 pub const HeapReader = struct {
@@ -190,6 +202,8 @@ pub const HeapReader = struct {
     lent_first: u32 = 0,
     lent_count: u32 = 0,
     lent_bytes: u32 = 0,
+    /// What came and has not gone back: no other run may lie there, or what was checked would change.
+    out: HeapMap = undefined,
     messages: u64 = 0,
     bytes: u64 = 0,
     checker: Checker,
@@ -230,6 +244,7 @@ pub const HeapReader = struct {
         if (run.offset == heap.special) return r.acceptSpecial(run);
         if (run.offset % record.alignment != 0 or run.bytes % record.alignment != 0 or run.bytes == 0 or
             run.offset >= r.ring_bytes or run.bytes > r.ring_bytes - run.offset) return r.fail(faults.cursor);
+        if (!r.out.take(rangeOf(run))) return r.fail(faults.cursor);
         const end = run.offset + run.bytes;
         var at = run.offset;
         while (at < end) {
@@ -306,7 +321,7 @@ pub const HeapReader = struct {
             if (run.bytes > one.bytes - before) return false;
             const after = one.bytes - before - run.bytes;
             if (before != 0 and after != 0) {
-                if (r.lent_count == max_lent) return false;
+                if (r.lent_count >= max_lent - 1) return false; // one is for the window that waits
                 r.shift(i, 1);
                 r.lent[(r.lent_first + i + 1) % max_lent] = .{ .offset = run.offset + run.bytes, .bytes = after };
                 r.lent[at].bytes = before;

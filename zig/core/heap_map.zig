@@ -53,6 +53,15 @@ pub const HeapMap = struct {
         m.next = if (range.first + range.count == m.size) 0 else range.first + range.count;
     }
 
+    /// Claims exactly this range. False: not all of it was free, and nothing changed.
+    pub fn take(m: *HeapMap, range: Range) bool {
+        if (range.count == 0 or range.first > m.size or range.count > m.size - range.first) return false;
+        const end = range.first + range.count;
+        if (m.nextBit(range.first, end, true) != end) return false;
+        m.change(range, true);
+        return true;
+    }
+
     /// Gives a range back. False: not all of it was in use, and nothing changed.
     pub fn giveBack(m: *HeapMap, range: Range) bool {
         if (range.count == 0 or range.first > m.size or range.count > m.size - range.first) return false;
@@ -104,6 +113,10 @@ test "ranges are claimed once, come back in any order and in parts, and only if 
             const right = count > 0 and count <= 512 - first and std.mem.indexOfScalar(bool, model[first..][0..@min(count, 512 - first)], false) == null;
             try std.testing.expectEqual(right, map.giveBack(.{ .first = first, .count = count }));
             if (right) @memset(model[first..][0..count], false);
+            const fits = count > 0 and count <= 512 - first and std.mem.indexOfScalar(bool, model[first..][0..@min(count, 512 - first)], true) == null;
+            if (random.uintLessThan(u32, 4) != 0) continue;
+            try std.testing.expectEqual(fits, map.take(.{ .first = first, .count = count }));
+            if (fits) @memset(model[first..][0..count], true);
         }
     }
 }

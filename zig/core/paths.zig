@@ -221,7 +221,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             var copies = c.copies;
             const outcome = mapMemory(c, in, fds[0], size, &copies);
             if (outcome != .ok) return outcome;
-            const scratch = Sys.mapPrivate(Self.HeapIn.scratch_bytes);
+            const scratch = Sys.mapPrivate(Self.HeapIn.scratchBytes(size));
             if (scratch < 0) return c.system(scratch);
             const base = in.ring.address.?;
             in.transport = .{ .heap = .init(.init(base, if (copies) in.arena.address.? else base, size, c.options.max_message, &c.bell), @ptrFromInt(@as(usize, @bitCast(scratch)))) };

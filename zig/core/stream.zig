@@ -217,7 +217,7 @@ pub fn StreamIn(comptime Sys: type) type {
             if (t.acks_fd >= 0) {
                 var page: [8]u8 = undefined;
                 std.mem.writeInt(u64, &page, t.reader.whole_bytes, .little);
-                if (Sys.writePipe(t.acks_fd, &page, page.len) != page.len) return; // full: the next look tries again
+                if (Sys.writePeersPipe(t.acks_fd, &page, page.len) != page.len) return; // full: the next look tries again
             }
             t.told = t.reader.whole_bytes;
             @atomicStore(u64, t.received_to, t.told, .release);

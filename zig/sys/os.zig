@@ -130,7 +130,11 @@ pub fn writeQuietly(fd: i32, bytes: []const u8) isize {
         if (rc != failure(.NOTSOCK)) return rc;
         break;
     }
-    // Pipes and files know no such flag: the signal is blocked, and taken back if it is ours.
+    return writeSilently(fd, bytes);
+}
+
+/// Pipes and files know no such flag: the signal is blocked, and taken back if it is ours.
+pub fn writeSilently(fd: i32, bytes: []const u8) isize {
     const sigpipe: linux.sigset_t = .{1 << (@intFromEnum(linux.SIG.PIPE) - 1)};
     var before: linux.sigset_t = undefined;
     var pending: linux.sigset_t = undefined;

@@ -8,6 +8,7 @@ const socket = @import("socket.zig");
 /// What a pipe holds at most: a quarter of the smallest arena, or as much as the user may have.
 const pipe_bytes = 256 << 10;
 const RWF_NOWAIT = 8;
+const RWF_NOSIGNAL = 0x100;
 
 /// Reading end first. Non-blocking, close-on-exec.
 pub fn pair(out: *[2]i32) isize {
@@ -32,6 +33,23 @@ pub fn write(fd: i32, bytes: [*]const u8, count: usize) isize {
         const sent: isize = @bitCast(linux.write(fd, bytes, count));
         if (sent != socket.interrupted) return sent;
     }
+}
+
+/// Into a pipe that the peer made: it may have closed the other end, or made the description that both share a blocking one. At most
+/// 4096 bytes, all or none of them.
+pub fn writePeers(fd: i32, bytes: [*]const u8, count: usize) isize {
+    const iov = [1]std.posix.iovec_const{.{ .base = bytes, .len = count }};
+    while (true) {
+        const sent: isize = @bitCast(linux.syscall6(.pwritev2, os.arg(fd), @intFromPtr(&iov), 1, std.math.maxInt(usize), std.math.maxInt(usize), RWF_NOWAIT | RWF_NOSIGNAL));
+        if (sent == os.failure(.OPNOTSUPP)) return writePeersByHand(fd, bytes[0..count]);
+        if (sent != socket.interrupted) return sent;
+    }
+}
+
+/// Before Linux 6.18.
+noinline fn writePeersByHand(fd: i32, bytes: []const u8) isize {
+    socket.setNonBlocking(fd);
+    return os.writeSilently(fd, bytes);
 }
 
 /// Puts the pages that hold `bytes` into the pipe, not copies of them: they must not change before the reader has read them.
@@ -130,4 +148,24 @@ test "both ends of a loopback connection are ours, and pages come out of a pipe 
     try std.testing.expectEqual(@as(isize, 2), write(both[1], "!!", 2));
     try std.testing.expectEqual(@as(isize, 7), read(both[0], &in, 8));
     try std.testing.expectEqualStrings("pages!!", in[0..7]);
+    // both ways to write where the peer may not read
+    for ([_]*const fn (i32, []const u8) isize{ atOnce, writePeersByHand }) |one| {
+        try std.testing.expectEqual(@as(isize, 4), one(both[1], "back"));
+        try std.testing.expectEqual(@as(isize, 4), read(both[0], &in, 8));
+        var gone: [2]i32 = undefined;
+        try std.testing.expect(pair(&gone) >= 0);
+        os.close(gone[0]);
+        try std.testing.expectEqual(os.failure(.PIPE), one(gone[1], "back"));
+        os.close(gone[1]);
+    }
+    const junk: [4096]u8 = @splat(0);
+    while (writePeers(both[1], &junk, junk.len) == junk.len) {}
+    _ = linux.fcntl(both[1], linux.F.SETFL, 0);
+    try std.testing.expectEqual(socket.again, writePeersByHand(both[1], "back"));
+    _ = linux.fcntl(both[1], linux.F.SETFL, 0);
+    try std.testing.expectEqual(socket.again, atOnce(both[1], "back"));
+}
+
+fn atOnce(fd: i32, bytes: []const u8) isize {
+    return writePeers(fd, bytes.ptr, bytes.len);
 }
