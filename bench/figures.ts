@@ -10,6 +10,7 @@ import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { nativeRows } from "./figures/native-rows.ts";
+import { pathRows } from "./figures/path-rows.ts";
 import { type FiguresReport, markdown } from "./figures/report.ts";
 import { resultOf, type Row, taskOf } from "./figures/row.ts";
 import { scriptRows } from "./figures/script-rows.ts";
@@ -36,7 +37,7 @@ const { values: options } = parseArgs({
 function rowsWanted(broker: string): readonly Row[] {
   const wrongBoost = buildBoost();
   if (wrongBoost !== undefined) say(`left out, because ${wrongBoost}: the rows against boost`);
-  return [...nativeRows(CORES), ...scriptRows(CORES, broker)]
+  return [...nativeRows(CORES), ...scriptRows(CORES, broker), ...pathRows(CORES)]
     .filter(({ title }) => wrongBoost === undefined || !title.includes("boost"))
     .filter(({ title, cell }) => `${title} ${cell}`.toLowerCase().includes(options.rows.toLowerCase()));
 }

@@ -27,6 +27,17 @@ export interface NativeRate extends ToolOutput {
   readonly check_bytes_per_s?: number;
 }
 
+/** Silences of a stream: around moves, of as long a time without one, and of single pauses. */
+export interface NativeGap {
+  readonly placement_before_ns: number | null;
+  readonly placement_after_ns: number | null;
+  readonly moves_p50_ns: number;
+  readonly moves_p99_ns: number;
+  readonly windows_p50_ns: number;
+  readonly windows_p99_ns: number;
+  readonly base_p99_ns: number;
+}
+
 export interface NativeLine {
   readonly line_ns: number;
   readonly paused_ns: number;
@@ -53,6 +64,10 @@ export function nativeLimit(options: NativeOptions): Promise<NativeRate> {
   return runJson(command("limit", options), TIMEOUT_MS);
 }
 
+export function nativeGap(options: NativeOptions): Promise<NativeGap> {
+  return runJson(command("gap", options), TIMEOUT_MS);
+}
+
 export function nativeLine(cores: string): Promise<NativeLine> {
   return runJson(command("line", { cores, runs: 1, "round-trips": 8000 }), TIMEOUT_MS);
 }
@@ -62,6 +77,6 @@ export async function probe(cores: readonly [number, number]): Promise<number | 
   return cores[0] === cores[1] ? null : (await nativeLine(cores.join(","))).line_ns;
 }
 
-export function placementOf(output: ToolOutput): Placement {
+export function placementOf(output: Pick<ToolOutput, "placement_before_ns" | "placement_after_ns">): Placement {
   return { before: output.placement_before_ns, after: output.placement_after_ns };
 }
