@@ -94,7 +94,7 @@ describe("examples", () => {
 
   test("every example is in this test", () => {
     const files = readdirSync(join(ROOT, "examples")).sort();
-    assert.deepEqual(files, ["echo.ts", "file.ts", "hello.ts", "request.ts", "worker-thread.ts", "worker.ts"]);
+    assert.deepEqual(files, ["echo.ts", "file.ts", "hello.ts", "http-from-channel.ts", "request.ts", "worker-thread.ts", "worker.ts"]);
   });
 });
 

@@ -3,26 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { Handle } from "../../src/xio/handle.ts";
 import { channelPair } from "../../src/xio/pair.ts";
-
-const HANDLES = 20;
-/** Rounds of making garbage before the collector is given up on. */
-const ROUNDS = 2000;
-
-/** Makes garbage until what was given up before it has been collected, and finalizers had their turn. */
-async function collect(): Promise<void> {
-  let collected = 0;
-  const registry = new FinalizationRegistry(() => collected++);
-  (() => {
-    for (let count = 0; count < HANDLES; count++) registry.register({ count }, undefined);
-  })();
-  // The collectors leave alone what a stale register or stack slot may still refer to.
-  for (let round = 0; collected < HANDLES * 0.8; round++) {
-    assert.ok(round < ROUNDS, "nothing is collected");
-    for (let count = 0; count < 50; count++) new Uint8Array(1 << 20).fill(1);
-    await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setTimeout(resolve, 2));
-}
+import { collect, HANDLES } from "./garbage.ts";
 
 /** Uses the left end in a way that keeps no reference to it in the program. */
 function started<T>(use: (left: Handle) => T): { readonly right: Handle; readonly used: T } {

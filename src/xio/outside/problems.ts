@@ -16,6 +16,7 @@ const problems: Readonly<Record<string, Problem>> = {
   ECONNREFUSED: { code: "REFUSED", cause: "nobody listens there", remedy: "Start the server, or check the address." },
   ECONNRESET: { code: "PEER_RESET", cause: "the other side reset the connection", remedy: `Look at why it did; ${AGAIN.toLowerCase()}` },
   EPIPE: { code: "PEER_CLOSED", cause: "the other side reads no more", remedy: AGAIN },
+  ENOTCONN: { code: "PEER_CLOSED", cause: "the other side is gone", remedy: AGAIN },
   ENETUNREACH: { code: "UNREACHABLE", cause: "no route leads to that network", remedy: "Check the address and this machine's network." },
   ENETDOWN: { code: "UNREACHABLE", cause: "the network is down", remedy: "Check this machine's network." },
   EHOSTUNREACH: { code: "UNREACHABLE", cause: "no route leads to that host", remedy: "Check the address, and whether the host is up." },

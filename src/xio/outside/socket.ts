@@ -48,8 +48,8 @@ export class OutsideSocket {
     const { library } = this.native;
     const memory = bytes.length === 0 ? NOTHING : bytes;
     const sent = library.net_send(this.#fd, memory, bytes.length);
-    // A datagram socket answers with what an earlier datagram met with, and sends nothing: the next try does.
-    return sent === SYSTEM && !this.stream ? library.net_send(this.#fd, memory, bytes.length) : sent;
+    // UDP answers with what an earlier datagram met with, and sends nothing: the next try does.
+    return sent === SYSTEM && this.scheme === "udp" ? library.net_send(this.#fd, memory, bytes.length) : sent;
   }
 
   /** Half-close; without effect on datagrams. */
