@@ -283,7 +283,6 @@ int32_t fable_net_option(int32_t fd, uint32_t which, uint32_t on);    /* which: 
 #define FABLE_NET_DATAGRAM 2u
 #define FABLE_NET_NODELAY 1u
 #define FABLE_NET_KEEPALIVE 2u
-#define FABLE_NET_BROADCAST 3u
 
 /* ---- the reactor: one native epoll thread per process; it never calls back. Readiness of watched descriptors is queued per loop ---- */
 int32_t fable_loop_new(int32_t *doorbell_fd);                         /* -> loop id, UNSUPPORTED without threads; doorbell_fd: stream socket that gets a byte when tokens are queued (owned by the loop) */

@@ -132,7 +132,6 @@ export const NET_STREAM = 1;
 export const NET_DATAGRAM = 2;
 export const NET_NODELAY = 1;
 export const NET_KEEPALIVE = 2;
-export const NET_BROADCAST = 3;
 export const CAPABILITY_MEMBARRIER = 1;
 export const CAPABILITY_SEALS = 2;
 export const CAPABILITY_FUTURE_WRITE_SEAL = 3;

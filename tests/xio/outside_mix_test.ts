@@ -60,7 +60,8 @@ describe("buffers cross over", () => {
       const piece = pattern(10_000);
       let lent = right.getReadBuf();
       for (let refused = false; !refused;) {
-        left.send(piece);
+        left.send(piece.subarray(0, 5000));
+        left.send(piece.subarray(5000));
         left.flush();
         lent = right.getReadBuf();
         refused = !near.commit(lent);

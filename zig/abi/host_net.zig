@@ -78,7 +78,6 @@ pub export fn fable_net_option(fd: i32, which: u32, on: u32) callconv(.c) i32 {
     return answer.plain(switch (which) {
         1 => net.setNoDelay(fd, on == 1),
         2 => net.setKeepAlive(fd, on == 1),
-        3 => net.setBroadcast(fd, on == 1),
         else => return status.BAD_ARGUMENT,
     });
 }

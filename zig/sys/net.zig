@@ -184,11 +184,6 @@ pub fn setKeepAlive(fd: i32, on: bool) isize {
     return setOption(fd, linux.SOL.SOCKET, linux.SO.KEEPALIVE, @intFromBool(on));
 }
 
-/// Allows datagrams to broadcast addresses.
-pub fn setBroadcast(fd: i32, on: bool) isize {
-    return setOption(fd, linux.SOL.SOCKET, linux.SO.BROADCAST, @intFromBool(on));
-}
-
 fn setOption(fd: i32, level: i32, name: u32, value: i32) isize {
     return result(linux.setsockopt(fd, level, name, @ptrCast(&value), @sizeOf(i32)));
 }

@@ -12,29 +12,35 @@ export interface Lease {
 }
 
 export class Arena {
-  readonly memory: Uint8Array<ArrayBuffer>;
+  readonly sizeBytes: number;
+  /** Made on first use: an idle connection has none. */
+  #memory: Uint8Array<ArrayBuffer> | undefined;
   #leases: Lease[] = [];
   #head = 0;
 
   constructor(sizeBytes: number) {
-    this.memory = new Uint8Array(sizeBytes);
+    this.sizeBytes = sizeBytes;
+  }
+
+  get memory(): Uint8Array<ArrayBuffer> {
+    return this.#memory ??= new Uint8Array(this.sizeBytes);
   }
 
   /** The longest piece that could be taken now. */
   get room(): number {
     const [first] = this.#leases;
-    if (first === undefined) return this.memory.length;
+    if (first === undefined) return this.sizeBytes;
     const head = aligned(this.#head);
-    return Math.max(0, this.#wrapped(first) ? first.at - head : Math.max(this.memory.length - head, first.at));
+    return Math.max(0, this.#wrapped(first) ? first.at - head : Math.max(this.sizeBytes - head, first.at));
   }
 
   /** Where `size` bytes would go, a multiple of 8; -1 if there is no such place. */
   place(size: number): number {
     const [first] = this.#leases;
-    if (first === undefined) return size <= this.memory.length ? 0 : -1;
+    if (first === undefined) return size <= this.sizeBytes ? 0 : -1;
     const head = aligned(this.#head);
     if (this.#wrapped(first)) return first.at - head >= size ? head : -1;
-    if (this.memory.length - head >= size) return head;
+    if (this.sizeBytes - head >= size) return head;
     return first.at >= size ? 0 : -1;
   }
 
@@ -51,7 +57,7 @@ export class Arena {
   extend(lease: Lease, bytes: number): boolean {
     const [first] = this.#leases;
     if (this.#leases.at(-1) !== lease) return false;
-    const limit = first !== lease && this.#wrapped(first) ? first.at : this.memory.length;
+    const limit = first !== lease && this.#wrapped(first) ? first.at : this.sizeBytes;
     if (lease.end + bytes > limit) return false;
     this.#head = lease.end += bytes;
     return true;

@@ -145,7 +145,7 @@ export class OutsideHandle implements Endpoint {
   /**
    * Hands buffers over to be sent; they are spent. Buffers of other handles are sent straight from where they lie as far as the socket
    * takes them now, and copied else; of a channel's messages only the bytes go into a stream, and each becomes one datagram. False if there
-   * is no room for that copy now (what was not sent is not spent).
+   * is no room for that copy now (they are not spent then).
    * @throws FableError SPENT_BUFFER; BAD_ARGUMENT; TOO_LARGE for a datagram; CLOSED …
    */
   commit(buffers: Buffer | readonly Buffer[], size?: number): boolean {
@@ -155,11 +155,13 @@ export class OutsideHandle implements Endpoint {
     const foreign = list.filter((buffer) => !(buffer instanceof OutsideWriteBuffer && buffer.belongsTo(outbox)));
     const own = list.filter((buffer) => !foreign.includes(buffer)) as OutsideWriteBuffer[];
     if (own.length + foreign.length > 1 && size !== undefined && own.length > 0) throw mixed();
-    for (const message of messagesOf(foreign, size)) {
-      if (!outbox.sendForeign(message.sources.map((source) => source.bytes), message.size)) return false;
+    if (size !== undefined && own.length === 1 && size > own[0].size) throw tooLong(size);
+    const messages = messagesOf(foreign, size);
+    if (messages.length > 0 && !outbox.takesForeign(messages.map((message) => message.size))) return false;
+    for (const message of messages) {
+      outbox.sendForeign(message.sources.map((source) => source.bytes), message.size);
       for (const source of message.sources) source.release();
     }
-    if (size !== undefined && own.length === 1 && size > own[0].size) throw tooLong(size);
     for (const buffer of own) buffer.commit(size ?? buffer.size);
     return true;
   }

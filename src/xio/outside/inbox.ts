@@ -187,7 +187,7 @@ export class OutsideInbox {
   #read(): boolean {
     const { stream } = this.#socket;
     const { room } = this.#arena;
-    this.#noRoom = room < (stream ? Math.min(SHORTEST_READ_BYTES, this.#arena.memory.length) : 1);
+    this.#noRoom = room < (stream ? Math.min(SHORTEST_READ_BYTES, this.#arena.sizeBytes) : 1);
     if (this.#noRoom) return false;
     const size = stream ? Math.min(room, READ_BYTES) : room;
     const at = this.#arena.place(size);
@@ -206,8 +206,8 @@ export class OutsideInbox {
   #tooLong(): void {
     const size = this.#socket.size[0];
     this.#noRoom = true;
-    if (size <= this.#arena.memory.length) return;
-    this.#complaint = new FableError("TOO_LARGE", `A datagram of ${size} bytes arrived, and bufferBytes is ${this.#arena.memory.length}.`, {
+    if (size <= this.#arena.sizeBytes) return;
+    this.#complaint = new FableError("TOO_LARGE", `A datagram of ${size} bytes arrived, and bufferBytes is ${this.#arena.sizeBytes}.`, {
       remedy: "Connect with larger bufferBytes.",
     });
   }

@@ -1,7 +1,7 @@
 /** Connecting to the outside world. */
 import { FableError } from "../../errors.ts";
 import { type OutsideAddress, type OutsideName, outsideNameOf, parseOutside } from "../../naming/outside.ts";
-import { EMPTY, ENOSPACE, NET_BROADCAST, NET_DATAGRAM, NET_KEEPALIVE, NET_NODELAY, NET_STREAM, WRITABLE } from "../../native/generated.ts";
+import { EMPTY, ENOSPACE, NET_DATAGRAM, NET_KEEPALIVE, NET_NODELAY, NET_STREAM, WRITABLE } from "../../native/generated.ts";
 import { loadNative } from "../../native/load.ts";
 import type { Native } from "../../native/native.ts";
 import { DescriptorWatch } from "../descriptors.ts";
@@ -33,9 +33,7 @@ export async function connectOutside(text: OutsideName, options: OutsideConnectO
   for (const target of targets) {
     try {
       const fd = await attempt.connect(target, local);
-      const socket = new OutsideSocket(native, address.scheme, stream, fd);
-      if (options.broadcast) socket.option(NET_BROADCAST, true);
-      return outsideHandle(socket, name, limits);
+      return outsideHandle(new OutsideSocket(native, address.scheme, stream, fd), name, limits);
     } catch (error) {
       failure ??= error;
       if (attempt.over) throw error;

@@ -25,8 +25,6 @@ export interface OutsideConnectOptions extends OutsideOptions {
   readonly datagrams?: boolean;
   /** The address to speak from, of the same scheme; default: the system chooses. */
   readonly local?: OutsideName;
-  /** UDP: may send to broadcast addresses (default false). */
-  readonly broadcast?: boolean;
   /** Deadline for everything, in milliseconds (default 5000). */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;

@@ -7,7 +7,7 @@ import { FableError } from "../../errors.ts";
 import { ENOSPACE as FULL, WRITABLE } from "../../native/generated.ts";
 import { Arena } from "./arena.ts";
 import type { OutsideHandle } from "./handle.ts";
-import { abortedSend, privateSegment, type Segment, tooLong, tooMany, waitingSegment } from "./segment.ts";
+import { abortedSend, fill, privateSegment, type Segment, tooLong, tooMany, waitingSegment } from "./segment.ts";
 import type { OutsideSocket } from "./socket.ts";
 
 /** Gathered at most before it is sent within the turn; sends of this size and longer are not gathered. */
@@ -112,20 +112,25 @@ export class OutsideOutbox {
     return this.#segments.length === 0 && !this.#failed ? undefined : promise;
   }
 
-  /** Takes another handle's bytes, all or none: from where they lie if the socket takes them now, else copied. False: no room now. */
-  sendForeign(sources: readonly Uint8Array[], size: number): boolean {
+  /** True if messages of these sizes can be taken from other handles now, copied if need be. */
+  takesForeign(sizes: readonly number[]): boolean {
     this.assertAlive();
-    this.#assertSize(size, Infinity);
+    for (const size of sizes) this.#assertSize(size, Infinity);
     this.flush();
     if (this.#failed) throw this.#options.ended();
-    const idle = this.#segments.length === 0 && !this.#blocked;
-    if (this.#queued !== 0 || !idle && this.#arena.place(size) < 0) return this.#lack(size);
-    const direct = idle && (this.#socket.stream || sources.length === 1) ? this.#sendInPlace(sources, size) : -1;
+    if (this.#idle) return true;
+    // Each begins at a multiple of 8.
+    const needed = sizes.reduce((sum, size) => sum + size + 8, 0);
+    return this.#queued === 0 && this.#arena.place(needed) >= 0 || this.#lack(needed);
+  }
+
+  /** Takes another handle's bytes, after {@link takesForeign}: from where they lie as far as the socket takes them now, else by a copy. */
+  sendForeign(sources: readonly Uint8Array[], size: number): void {
+    const direct = this.#idle && (this.#socket.stream || sources.length === 1) ? this.#sendInPlace(sources, size) : -1;
     this.inPlaceBytes += Math.max(0, direct);
     if (direct < size) this.#copyIn(sources, Math.max(0, direct), size);
     this.messages++;
     this.bytes += size;
-    return true;
   }
 
   // ---- buffers ----
@@ -133,7 +138,6 @@ export class OutsideOutbox {
   /** Room for one message of up to `size` bytes; undefined if there is none now. */
   reserve(size: number): Segment | undefined {
     this.assertAlive();
-    if (!Number.isInteger(size) || size < 0) throw new FableError("BAD_ARGUMENT", `A buffer cannot have ${size} bytes.`);
     this.#assertSize(size, this.capacityBytes);
     if (this.#arena.place(size) < 0) this.flush();
     const at = this.#queued === 0 ? this.#arena.place(size) : -1;
@@ -189,7 +193,7 @@ export class OutsideOutbox {
     let moved = false;
     while (this.#segments.length !== 0 && this.#segments[0].state !== "open" && this.#step(this.#segments[0])) moved = true;
     if (this.#failed) return;
-    if (this.#blocked || before !== this.#segments.length) this.#options.changed();
+    if (before !== this.#segments.length) this.#options.changed();
     if (moved) { for (const listener of [...this.#watchers.keys()]) listener(); }
     if (this.#segments.length === 0) this.#settled?.resolve();
   }
@@ -227,13 +231,17 @@ export class OutsideOutbox {
 
   // ---- inside ----
 
+  /** Nothing waits before what comes next. */
+  get #idle(): boolean {
+    return this.#segments.length === 0 && !this.#blocked;
+  }
+
   #take(message: Uint8Array): boolean {
     if (this.#socket.stream) return this.#gather(message);
     this.flush();
-    if (this.#segments.length === 0 && !this.#blocked) {
+    if (this.#idle) {
       const sent = this.#socket.send(message);
-      if (sent >= 0) this.#count(sent, 1);
-      if (sent >= 0) return true;
+      if (sent >= 0) return this.#count(sent, 1);
       if (sent !== FULL) throw this.#socket.error(sent, "send a datagram");
       this.#block();
     }
@@ -247,12 +255,8 @@ export class OutsideOutbox {
       this.#arena.memory.set(message, last.to);
       last.to += message.length;
     } else {
-      let at = this.#arena.place(message.length);
-      if (at < 0) {
-        this.flush();
-        at = this.#arena.place(message.length);
-      }
-      if (!this.#copyTo(at, message)) return false;
+      if (this.#arena.place(message.length) < 0) this.flush();
+      if (!this.#copyTo(this.#arena.place(message.length), message)) return false;
     }
     const [first] = this.#segments;
     if (first !== undefined && first.to - first.from >= GATHERED_BYTES) this.flush();
@@ -297,14 +301,7 @@ export class OutsideOutbox {
     const at = this.#arena.place(size - from);
     const segment = at >= 0 ? this.#push(at, size - from, "ready", false) : privateSegment(size - from);
     if (at < 0) this.#segments.push(segment);
-    let skip = from;
-    let to = segment.from;
-    for (const source of sources) {
-      const part = source.subarray(Math.min(skip, source.length)).subarray(0, segment.to - to);
-      skip = Math.max(0, skip - source.length);
-      segment.memory.set(part, to);
-      to += part.length;
-    }
+    fill(segment, sources, from);
     this.translatedBytes += size - from;
     this.#flushSoon();
   }
@@ -355,9 +352,10 @@ export class OutsideOutbox {
     return false;
   }
 
-  #count(bytes: number, messages: number): void {
+  #count(bytes: number, messages: number): true {
     this.sentBytes += bytes;
     this.sentMessages += messages;
+    return true;
   }
 
   #flushSoon(): void {
@@ -376,6 +374,7 @@ export class OutsideOutbox {
 
   /** What is kept must fit into the memory there is; a datagram must be possible at all. */
   #assertSize(size: number, room: number): void {
+    if (!Number.isInteger(size) || size < 0) throw new FableError("BAD_ARGUMENT", `A buffer cannot have ${size} bytes.`);
     const most = this.#socket.stream ? room : Math.min(this.#socket.scheme === "udp" ? LONGEST_UDP_BYTES : Infinity, this.capacityBytes);
     if (size > most) throw tooLong(size, most, this.#socket.stream);
   }

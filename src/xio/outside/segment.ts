@@ -34,6 +34,18 @@ export function privateSegment(size: number): Segment {
   return { memory: new Uint8Array(size), from: 0, to: size, state: "ready", lease: undefined, gathers: false, waiting: undefined };
 }
 
+/** Copies the sources' bytes, as if they were one, from the `from`-th on, until the segment is full. */
+export function fill(segment: Segment, sources: readonly Uint8Array[], from: number): void {
+  let skip = from;
+  let to = segment.from;
+  for (const source of sources) {
+    const part = source.subarray(Math.min(skip, source.length)).subarray(0, segment.to - to);
+    skip = Math.max(0, skip - source.length);
+    segment.memory.set(part, to);
+    to += part.length;
+  }
+}
+
 export function abortedSend(signal: AbortSignal): FableError {
   return new FableError("ABORTED", "The send was aborted before there was room for it.", { cause: signal.reason });
 }
