@@ -37,11 +37,12 @@ export class Arena {
   /** Where `size` bytes would go, a multiple of 8; -1 if there is no such place. */
   place(size: number): number {
     const [first] = this.#leases;
-    if (first === undefined) return size <= this.sizeBytes ? 0 : -1;
+    const needed = Math.max(1, size);
+    if (first === undefined) return needed <= this.sizeBytes ? 0 : -1;
     const head = aligned(this.#head);
-    if (this.#wrapped(first)) return first.at - head >= size ? head : -1;
-    if (this.sizeBytes - head >= size) return head;
-    return first.at >= size ? 0 : -1;
+    if (this.#wrapped(first)) return first.at - head >= needed ? head : -1;
+    if (this.sizeBytes - head >= needed) return head;
+    return first.at >= needed ? 0 : -1;
   }
 
   /** Takes `size` bytes at a place that {@link place} gave for as many or more. */
