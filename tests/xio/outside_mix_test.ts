@@ -4,7 +4,7 @@ import { existsSync, statSync } from "node:fs";
 import { connect as netConnect } from "node:net";
 import { describe, test } from "node:test";
 import { channelPair, connect, type Handle, listen, type OutsideHandle, type OutsideName, xpoll, xpollSync } from "../../mod.ts";
-import { code, hash, pattern, pause, sockets, soon, text, until, withFolder, withServer } from "./outside_support.ts";
+import { code, hash, IPV6, pattern, pause, sockets, soon, text, until, withFolder, withoutIpv6, withServer } from "./outside_support.ts";
 
 /** Both ends of a TCP connection, and of a channel. */
 async function withAll(
@@ -209,19 +209,23 @@ describe("connecting", () => {
     });
   }
 
-  test("is given up by a deadline and by a signal", async () => {
-    await withFolder(async (folder) => {
-      await using _full = await listen(`unix:${folder}/s`, { backlog: 1 });
-      const waiting: OutsideHandle[] = [];
-      const fill = async (): Promise<unknown> => {
-        for (;;) waiting.push(await connect(`unix:${folder}/s`, { timeoutMs: 30 }));
-      };
-      assert.equal(await code(fill), "TIMEOUT");
-      assert.equal(await code(() => connect(`unix:${folder}/s`, { signal: AbortSignal.timeout(20) })), "ABORTED");
-      assert.equal(await code(() => connect(`unix:${folder}/s`, { signal: AbortSignal.abort() })), "ABORTED");
-      await Promise.all(waiting.map((handle) => handle.close({ drainDeadlineMs: 0 })));
-    });
-  });
+  for (const scheme of ["tcp", "unix"] as const) {
+    test(`over ${scheme} is given up by a deadline and by a signal`, () =>
+      withFolder(async (folder) => {
+        await using full = await listen(scheme === "tcp" ? "tcp://127.0.0.1:0" : `unix:${folder}/s`, { backlog: 1 });
+        const waiting: OutsideHandle[] = [];
+        const fill = async (): Promise<unknown> => {
+          for (;;) waiting.push(await connect(full.name, { timeoutMs: 100 }));
+        };
+        assert.equal(await code(fill), "TIMEOUT");
+        const before = sockets();
+        assert.equal(await code(() => connect(full.name, { timeoutMs: 30 })), "TIMEOUT");
+        assert.equal(await code(() => connect(full.name, { signal: AbortSignal.timeout(20) })), "ABORTED");
+        assert.equal(await code(() => connect(full.name, { signal: AbortSignal.abort() })), "ABORTED");
+        assert.equal(sockets(), before);
+        await Promise.all(waiting.map((handle) => handle.close({ drainDeadlineMs: 0 })));
+      }));
+  }
 
   test("finds localhost without asking anybody, by either family", async () => {
     await using server = await listen("tcp://127.0.0.1:0");
@@ -253,6 +257,15 @@ describe("listening", () => {
     await handle.send("goodbye");
     assert.equal(await soon(answer, "the answer"), "goodbye");
     client.destroy();
+  });
+
+  test(withoutIpv6("over IPv6"), { skip: !IPV6 }, async () => {
+    await using server = await listen("tcp://[::1]:0");
+    await using client = await connect(server.name.replace("::1", "0:0:0:0:0:0:0:1") as OutsideName);
+    await using served = await server.accept();
+    assert.deepEqual([client.peer.name, client.local], [server.name, served.peer.name]);
+    client.send("six");
+    assert.equal(text(await soon(served.receive(), "a message")), "six");
   });
 
   test("at a path makes a file for this user alone, and removes it", () =>

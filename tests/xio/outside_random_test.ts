@@ -18,7 +18,7 @@ test("pieces of an arena never overlap, and all of it comes back", () => {
         const at = arena.place(size);
         assert.ok(at >= 0 || arena.room < Math.max(1, size), `seed ${seed}: ${size} bytes find no place in ${arena.room}`);
         if (at >= 0) taken.push(arena.take(at, size));
-      } else if (choice === 5 && taken.length > 0) arena.extend(taken[taken.length - 1], size);
+      } else if (choice === 5 && taken.length > 0) arena.extend(taken[random(taken.length)], size);
       else if (choice === 6 && taken.length > 0) {
         arena.shrink(taken[taken.length - 1], random(taken[taken.length - 1].end - taken[taken.length - 1].at));
       } else if (taken.length > 0) arena.free(taken.splice(random(taken.length), 1)[0]);

@@ -1,13 +1,22 @@
 /** What the tests of the outside world share: servers of the runtime's own, deadlines, descriptors counted. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { OutsideName } from "../../mod.ts";
 
 const DEADLINE_MS = 15_000;
+
+/** Whether this machine has the loopback address of IPv6. */
+export const IPV6 = existsSync("/proc/net/if_inet6")
+  && readFileSync("/proc/net/if_inet6", "utf8").includes("00000000000000000000000000000001");
+
+/** A skipped test says why in its name. */
+export function withoutIpv6(name: string): string {
+  return IPV6 ? name : `${name} (skipped: this machine has no ::1)`;
+}
 
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
