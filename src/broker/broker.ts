@@ -90,8 +90,8 @@ export class Broker {
     this.#report = new Report(io, this.table);
     const session = (id: number) => this.#sessions.get(id);
     this.#introductions = new Introductions({ io, table: this.table, lives, tickets, report: this.#report, session });
-    const moved = (flow: Flow) => this.#report.look(flow);
-    this.#moves = new Reconfigurations({ flows: this.table.flows, uid: options.uid, now: () => io.now(), session, moved });
+    const look = (flow: Flow) => this.#report.look(flow);
+    this.#moves = new Reconfigurations({ flows: this.table.flows, uid: options.uid, now: () => io.now(), session, look });
   }
 
   /** How many are connected. */

@@ -1,12 +1,14 @@
 /**
- * Orders to move a channel: who may give one, both ends get it, whoever asked hears when both have done it. The ends move by themselves once
- * they have it, so that nothing here, not even the broker's death, can leave a channel half moved. No I/O and no clock of its own.
+ * Orders to move a channel: who may give one, both ends get it, whoever asked hears when it is done: when both ends say so, or one does and the
+ * control regions of both show it, because the other may be a program that never comes to its event loop. The ends move by themselves once
+ * they have the order, so that nothing here, not even the broker's death, can leave a channel half moved. No I/O and no clock of its own.
  *
  * Of one flow the newest order counts: whoever waits for an older one is told that it is superseded. How many orders an end may owe a report
  * for is bounded, or somebody could drown a program that is busy.
  */
 import { FableError } from "../errors.ts";
 import { errorMessage, type Requests, type Responses } from "../naming/protocol.ts";
+import type { TransportName } from "../transport/transport.ts";
 import { type Flow, type FlowEnd, type Flows, isWhole } from "./flows.ts";
 import type { Client } from "./names.ts";
 import type { Session } from "./session.ts";
@@ -17,13 +19,21 @@ export interface ReconfigurationsOptions {
   readonly uid: number;
   now(): number;
   session(id: number): Pick<Session, "send"> | undefined;
-  /** Both ends say that the flow has moved. */
-  moved(flow: Flow): void;
+  /** What the ends' control regions say: where each direction is, and how often it moved. */
+  look(flow: Flow): readonly [Whereabouts, Whereabouts];
+}
+
+export interface Whereabouts {
+  readonly transport: TransportName;
+  readonly switches: number;
 }
 
 interface Pending {
   readonly flow: Flow;
   readonly order: number;
+  readonly transport: TransportName;
+  /** How often each direction must have moved before it can be said to have followed this order. */
+  readonly switches: readonly [number, number];
   readonly session: number;
   readonly id: number;
   readonly deadline: number;
@@ -65,12 +75,19 @@ export class Reconfigurations {
     this.#lastOrder = this.#lastOrder === LAST_ORDER ? 1 : this.#lastOrder + 1;
     const order = this.#lastOrder;
     const deadline = this.#options.now() + request.timeout_ms;
-    this.#pending.set(flow.flow, { flow, order, session: client.session, id: request.id, deadline, missing, failure: undefined });
+    const { transport } = request;
+    // With other memory it is a move, even to the transport that it has.
+    const [a, b] = this.#options.look(flow);
+    const switches = [a, b].map((now) => now.switches + (request.ring_bytes === undefined ? 0 : 1)) as [number, number];
+    this.#pending.set(flow.flow, {
+      ...{ flow, order, transport, switches, deadline, missing },
+      ...{ session: client.session, id: request.id, failure: undefined },
+    });
     const ring = request.ring_bytes === undefined ? {} : { ring_bytes: request.ring_bytes };
     const message: Responses["reconfigure"] = {
       type: "reconfigure",
       flow: flow.flow,
-      transport: request.transport,
+      transport,
       ...ring,
       reason: "operator",
       order,
@@ -92,8 +109,8 @@ export class Reconfigurations {
     if (outcome !== "done") {
       pending.failure ??= new FableError(outcome, `${called(ends)}: ${message}`, remedy === undefined ? {} : { remedy });
     }
-    if (pending.missing.size > 0) return;
-    this.#options.moved(pending.flow);
+    if (pending.missing.size > 0 && !this.#isVisible(pending)) return;
+    this.#options.look(pending.flow);
     if (pending.failure !== undefined) return this.#fail(pending, pending.failure);
     this.#pending.delete(flow);
     this.#options.session(pending.session)?.send({ type: "done", id: pending.id });
@@ -141,6 +158,12 @@ export class Reconfigurations {
     let next = Infinity;
     for (const { deadline } of this.#pending.values()) next = Math.min(next, deadline);
     return next;
+  }
+
+  /** One end says that it is done, and both directions are where they were ordered to be. */
+  #isVisible({ flow, transport, switches, failure }: Pending): boolean {
+    const now = this.#options.look(flow);
+    return failure === undefined && now.every((one, side) => one.transport === transport && one.switches >= (switches[side] ?? 0));
   }
 
   #authorise(client: Client, flow: Flow): void {

@@ -7,6 +7,7 @@ import { dependsOnTrust } from "../naming/transports.ts";
 import type { TransportName } from "../transport/transport.ts";
 import type { BrokerIo } from "./broker.ts";
 import { type Flow, isWhole } from "./flows.ts";
+import type { Whereabouts } from "./reconfigurations.ts";
 import type { Table } from "./table.ts";
 
 /** What one end counted. */
@@ -125,10 +126,13 @@ export class Report {
     return rest && next !== undefined ? { entries: [...entries], after: next } : { entries: [...entries] };
   }
 
-  /** The flow has moved: from now on it says so, whenever somebody asks next. */
-  look(flow: Flow): void {
+  /** Where both directions are now. If that is new, the flow tells of it whenever somebody asks next. */
+  look(flow: Flow): readonly [Whereabouts, Whereabouts] {
     const observation = this.#observations.get(flow.flow);
-    if (observation !== undefined) this.#notice(flow, observation, this.#read(observation));
+    const [a, b] = observation === undefined ? [NOTHING, NOTHING] as const : this.#read(observation);
+    if (observation !== undefined) this.#notice(flow, observation, [a, b]);
+    const of = ({ transport = flow.transport, switches }: Figures) => ({ transport, switches });
+    return [of(a), of(b)];
   }
 
   /** Looks at every flow, so that the next rates count from now. */

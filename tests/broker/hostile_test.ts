@@ -168,9 +168,11 @@ for (const runtime of RUNTIMES) {
         client.message({ type: "accept", flow: "abc123-1", descriptors: [] });
         client.message({ type: "refuse", flow: "abc123-1", code: "REFUSED", message: "" });
         client.message({ type: "flow-closed", flow: "abc123-1" });
+        client.message({ type: "reconfigured", flow: "abc123-1", order: 1, outcome: "done", message: "" });
+        client.message({ type: "reconfigure", id: 7, flow: "abc123-1", transport: "tcp", timeout_ms: 60_000 });
         client.message({ type: "cancel", id: 77 });
         client.ring();
-        assert.deepEqual(codes(await client.answers(8)), [
+        assert.deepEqual(codes(await client.answers(9)), [
           "PROTOCOL",
           "PROTOCOL",
           "REFUSED",
@@ -179,6 +181,7 @@ for (const runtime of RUNTIMES) {
           "PROTOCOL",
           "PROTOCOL",
           "PROTOCOL",
+          "NAME_UNKNOWN",
         ]);
         for (let id = 10; id < 40; id++) client.message({ type: "frobnicate", id });
         client.ring();

@@ -4,7 +4,7 @@ import { describe, test } from "node:test";
 import { Accounts, DEFAULT_QUOTAS } from "../../src/broker/accounts.ts";
 import { type FlowEnd, Flows } from "../../src/broker/flows.ts";
 import type { Client } from "../../src/broker/names.ts";
-import { Reconfigurations } from "../../src/broker/reconfigurations.ts";
+import { Reconfigurations, type Whereabouts } from "../../src/broker/reconfigurations.ts";
 import type { Requests, Response } from "../../src/naming/protocol.ts";
 import { client } from "./table_support.ts";
 
@@ -18,14 +18,15 @@ type Answer = Response & { readonly code?: string; readonly message?: string };
 class Stage {
   readonly flows = new Flows(new Accounts(DEFAULT_QUOTAS));
   readonly sent = new Map<number, Response[]>();
-  readonly moved: string[] = [];
+  /** What the control regions say. */
+  where = [{ transport: "mempipe", switches: 0 }, { transport: "mempipe", switches: 0 }] as [Whereabouts, Whereabouts];
   now = 0;
   readonly moves = new Reconfigurations({
     flows: this.flows,
     uid: BROKER,
     now: () => this.now,
     session: (id) => ({ send: (message) => (this.sent.set(id, [...this.sent.get(id) ?? [], message]), true) }),
-    moved: (flow) => void this.moved.push(flow.flow),
+    look: () => this.where,
   });
 
   constructor(clients: readonly [Client, Client] = [a, b], trust: "trusted" | "untrusted" = "trusted") {
@@ -61,9 +62,28 @@ describe("an order", () => {
     const order = { type: "reconfigure", flow: FLOW, transport: "tcp", ring_bytes: 8192, reason: "operator", order: 1 };
     assert.deepEqual([stage.to(a), stage.to(b), stage.answers()], [[order], [order], []]);
     stage.report(b, 1);
-    assert.deepEqual([stage.answers(), stage.moved], [[], []]);
+    assert.deepEqual(stage.answers(), []);
     stage.report(a, 1);
-    assert.deepEqual([stage.to(operator), stage.moved, stage.moves.size], [[{ type: "done", id: 7 }], [FLOW], 0]);
+    assert.deepEqual([stage.to(operator), stage.moves.size], [[{ type: "done", id: 7 }], 0]);
+  });
+
+  test("is done with one report, once both directions are seen to be there: the other end may never come to its event loop", () => {
+    for (const ring of [undefined, 8192]) {
+      const stage = new Stage();
+      stage.where = [{ transport: "tcp", switches: 3 }, { transport: "tcp", switches: 5 }];
+      stage.order(operator, ring === undefined ? {} : { ring_bytes: ring });
+      assert.deepEqual(stage.answers(), [], "what is seen is no report");
+      if (ring !== undefined) {
+        stage.where = [{ transport: "tcp", switches: 4 }, { transport: "tcp", switches: 5 }];
+        stage.report(b, 1);
+        assert.deepEqual(stage.answers(), [], "with other memory, each direction has to move");
+        continue;
+      }
+      stage.report(b, 1);
+      assert.deepEqual(stage.answers(), ["done"]);
+      stage.report(a, 1);
+      assert.deepEqual(stage.answers(), ["done"]);
+    }
   });
 
   test("goes once to a program that has both ends", () => {
