@@ -3,7 +3,8 @@
 //!   zig build            libfable.so for this machine's kind of CPU → zig-out/lib/libfable.so
 //!   zig build test       unit tests of the core, run here
 //!   zig build arm64      compiles the library for aarch64 → zig-out/arm64/libfable.so
-//!   zig build tools      native programs (zig/tools/<name>.zig) → zig-out/bin
+//!   zig build tools      native programs (zig/tools/<name>.zig, zig/sim/main.zig) → zig-out/bin
+//!   zig build sim        the simulation alone
 //!   zig build bindings   writes src/native/generated.ts from the exports
 //!
 //! The library links no libc, so that one file per CPU serves glibc and musl. It is built ReleaseSafe: it parses memory that a hostile
@@ -30,6 +31,7 @@ pub fn build(b: *std.Build) void {
         .@"test" = b.step("test", "Run the unit tests"),
         .arm64 = b.step("arm64", "Compile the library for aarch64"),
         .tools = b.step("tools", "Build the native programs of zig/tools"),
+        .sim = b.step("sim", "Build the simulation of reconfiguration"),
         .bindings = b.step("bindings", "Write src/native/generated.ts"),
     };
 
@@ -42,6 +44,8 @@ pub fn build(b: *std.Build) void {
 
     addTests(b, native, tests_only, steps.@"test");
     addTools(b, native, steps.tools);
+    addSimulation(b, native, steps.sim);
+    steps.tools.dependOn(steps.sim);
     addBindings(b, native, steps.bindings);
 }
 
@@ -107,6 +111,12 @@ fn addTools(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.St
             step.dependOn(&b.addInstallArtifact(program, .{}).step);
         } else |_| {}
     }
+}
+
+/// The core as it is on a simulated kernel.
+fn addSimulation(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.Step) void {
+    const simulation = b.addExecutable(.{ .name = "fable-sim", .root_module = toolModule(b, target, "zig/sim/main.zig", .ReleaseSafe) });
+    step.dependOn(&b.addInstallArtifact(simulation, .{}).step);
 }
 
 fn addBindings(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.Step) void {

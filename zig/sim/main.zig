@@ -1,0 +1,81 @@
+//! The native channel, as it is, on a simulated kernel: seeded histories of two ends that write, read, wait, move and die, with everything
+//! checked that the library promises (docs/internals/simulation.md).
+//!
+//!   fable-sim [--histories N] [--seconds S] [--seed N] [--trace]
+//!
+//! History number n has the seed `seed + n`, so the seed that a failure prints repeats it alone.
+
+const std = @import("std");
+const linux = std.os.linux;
+const choice = @import("choice.zig");
+const history = @import("history.zig");
+const oracle = @import("oracle.zig");
+const report = @import("report.zig");
+
+var seed_now: u64 = 0;
+
+pub const panic = std.debug.FullPanic(stopped);
+
+fn stopped(message: []const u8, address: ?usize) noreturn {
+    std.debug.print("fable-sim: --seed {d}, step {d}\n", .{ seed_now, report.step });
+    std.debug.defaultPanic(message, address);
+}
+
+const Options = struct { histories: u64 = 10_000, seconds: u64 = 0, seed: u64 = 1, trace: bool = false, one: bool = false };
+
+pub fn main(init: std.process.Init.Minimal) u8 {
+    var options: Options = .{};
+    var given = false;
+    var arguments = init.args.iterate();
+    _ = arguments.skip();
+    while (arguments.next()) |word| {
+        if (std.mem.eql(u8, word, "--trace")) {
+            options.trace = true;
+            continue;
+        }
+        const target = if (std.mem.eql(u8, word, "--seed")) &options.seed else if (std.mem.eql(u8, word, "--histories")) &options.histories else if (std.mem.eql(u8, word, "--seconds")) &options.seconds else return usage(word);
+        const text = arguments.next() orelse return usage(word);
+        target.* = std.fmt.parseInt(u64, text, 10) catch return usage(text);
+        if (target == &options.histories or target == &options.seconds) given = true;
+    }
+    if (options.trace and !given) options.histories = 1;
+    report.tracing = options.trace;
+    installHandlers();
+    oracle.prepare();
+    return run(options);
+}
+
+fn usage(word: []const u8) u8 {
+    std.debug.print("fable-sim: what is \"{s}\"? Usage: fable-sim [--histories N] [--seconds S] [--seed N] [--trace]\n", .{word});
+    return 2;
+}
+
+fn seconds() u64 {
+    var time: linux.timespec = undefined;
+    _ = linux.clock_gettime(.MONOTONIC, &time);
+    return @intCast(time.sec);
+}
+
+fn run(options: Options) u8 {
+    const until = seconds() + options.seconds;
+    var done: u64 = 0;
+    while (if (options.seconds > 0) seconds() < until else done < options.histories) : (done += 1) {
+        seed_now = options.seed + done;
+        const failure = history.run(seed_now) orelse continue;
+        std.debug.print("fable-sim: --seed {d}, step {d}: {s}\n", .{ seed_now, report.step, failure });
+        return 1;
+    }
+    const t = &history.totals;
+    std.debug.print("{d} histories held: {d} messages, {d} moves, {d} broken paths, {d} kills, {d} turns\n", .{ t.histories, t.messages, t.moves, t.breaks, t.kills, t.steps });
+    return 0;
+}
+
+fn installHandlers() void {
+    const action: linux.Sigaction = .{ .handler = .{ .handler = crashed }, .mask = std.mem.zeroes(linux.sigset_t), .flags = linux.SA.RESETHAND };
+    inline for (.{ linux.SIG.SEGV, linux.SIG.BUS, linux.SIG.ILL, linux.SIG.TRAP, linux.SIG.FPE }) |signal| _ = linux.sigaction(signal, &action, null);
+}
+
+fn crashed(signal: linux.SIG) callconv(.c) void {
+    std.debug.print("fable-sim: --seed {d}, step {d}: {s}\n", .{ seed_now, report.step, @tagName(signal) });
+    linux.exit_group(1);
+}
