@@ -53,6 +53,8 @@ pub const End = struct {
     read_end: ?Outcome = null,
     write_end: ?Outcome = null,
     rings: u32 = 0,
+    /// Its doorbell's other side is gone.
+    hung_up: bool = false,
     moves: u32 = 0,
     orders: [max_orders]Order = undefined,
     order_count: u32 = 0,
@@ -271,6 +273,7 @@ pub fn promised(e: *End) u32 {
     const c = &e.channel;
     if (c.epochs.draining()) |old| switch (old.transport) {
         .ring => {},
+        .heap => |*t| if (t.queue.count > 0) return e.out().got,
         .stream => |*t| {
             const here = left(e, old, t);
             if (here.stuck) return here.messages;
@@ -278,6 +281,7 @@ pub fn promised(e: *End) u32 {
     };
     return switch (c.out.transport) {
         .ring => |*t| @truncate(t.writer.messages),
+        .heap => |*t| if (t.queue.count > 0) e.out().got else @truncate(t.writer.messages),
         .stream => |*t| left(e, c.out, t).messages,
     };
 }

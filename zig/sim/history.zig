@@ -40,7 +40,7 @@ pub var totals: Totals = .{};
 
 /// A sleep that ends by itself within this time is no rest.
 const nap_ns = 20_000_000;
-const max_turns = 400_000;
+const max_turns = 30_000;
 
 var stopped_until: [2]u32 = .{ 0, 0 };
 var breaks: u32 = 0;
@@ -152,7 +152,7 @@ pub fn setUp() bool {
     }
     const opened = ends.ends[0].opened and ends.ends[1].opened;
     for (&ends.ends, 0..) |*e, i| {
-        const made = e.other().offer;
+        const made: @TypeOf(e.offer) = if (e.other().opened) e.other().offer else .{};
         const from: u8 = @intCast(1 - i);
         const to: u8 = @intCast(i);
         e.peer = .{
@@ -169,11 +169,10 @@ pub fn setUp() bool {
     for (&ends.ends, 0..) |*e, i| {
         e.phase = .attach;
         if (!e.opened) {
-            inline for (.{ "control", "ring", "doorbell", "data", "link", "pid" }) |name| {
-                const fd = @field(e.peer, name);
-                if (fd >= 0) kernel.close(@intCast(i), fd);
-            }
+            dropPeer(e);
             e.closed = true;
+        } else if (!opened) {
+            dropPeer(e);
         } else {
             one(@intCast(i));
             if (report.failure != null) return false;
@@ -187,6 +186,13 @@ pub fn setUp() bool {
         e.abrupt = true;
     };
     return attached;
+}
+
+fn dropPeer(e: *End) void {
+    inline for (.{ "control", "ring", "doorbell", "data", "link", "pid" }) |name| {
+        const fd = @field(e.peer, name);
+        if (fd >= 0) kernel.close(e.which, fd);
+    }
 }
 
 fn phase(next: ends.Phase) void {
@@ -213,6 +219,7 @@ fn active(config: Config) bool {
 pub fn one(which: u8) void {
     report.step += 1;
     kernel.now_ns += 1000;
+    system.turn_calls = 0;
     fibers.resumeFiber(which);
 }
 
@@ -306,7 +313,7 @@ fn breakSomething() void {
     const path = if (choice.once(2)) e.channel.out else e.channel.epochs.draining() orelse return;
     if (!path.live) return;
     switch (path.transport) {
-        .ring => {},
+        .ring, .heap => {},
         .stream => |*t| breakPath(e.which, t.fd, choice.below(4)),
     }
 }

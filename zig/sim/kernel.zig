@@ -27,7 +27,7 @@ pub const File = struct {
     tcp: bool = false,
 };
 
-const Packet = struct { bytes: [32]u8, files: [2]u16, count: u8 };
+const Packet = struct { bytes: [32]u8, files: [3]u16, count: u8 };
 const Queue = struct {
     packets: [max_packets]Packet = undefined,
     first: u32 = 0,

@@ -21,7 +21,7 @@ fn stopped(message: []const u8, address: ?usize) noreturn {
     std.debug.defaultPanic(message, address);
 }
 
-const Options = struct { histories: u64 = 10_000, seconds: u64 = 0, seed: u64 = 1, trace: bool = false, one: bool = false };
+const Options = struct { histories: u64 = 10_000, seconds: u64 = 0, seed: u64 = 1, trace: bool = false, keep_going: bool = false };
 
 pub fn main(init: std.process.Init.Minimal) u8 {
     var options: Options = .{};
@@ -31,6 +31,10 @@ pub fn main(init: std.process.Init.Minimal) u8 {
     while (arguments.next()) |word| {
         if (std.mem.eql(u8, word, "--trace")) {
             options.trace = true;
+            continue;
+        }
+        if (std.mem.eql(u8, word, "--keep-going")) {
+            options.keep_going = true;
             continue;
         }
         const target = if (std.mem.eql(u8, word, "--seed")) &options.seed else if (std.mem.eql(u8, word, "--histories")) &options.histories else if (std.mem.eql(u8, word, "--seconds")) &options.seconds else return usage(word);
@@ -59,20 +63,23 @@ fn seconds() u64 {
 fn run(options: Options) u8 {
     const until = seconds() + options.seconds;
     var done: u64 = 0;
+    var failed: u64 = 0;
     while (if (options.seconds > 0) seconds() < until else done < options.histories) : (done += 1) {
         seed_now = options.seed + done;
+        _ = linux.syscall1(.alarm, 20);
         const failure = history.run(seed_now) orelse continue;
         std.debug.print("fable-sim: --seed {d}, step {d}: {s}\n", .{ seed_now, report.step, failure });
-        return 1;
+        failed += 1;
+        if (!options.keep_going) return 1;
     }
     const t = &history.totals;
-    std.debug.print("{d} histories held: {d} messages, {d} moves, {d} broken paths, {d} kills, {d} turns\n", .{ t.histories, t.messages, t.moves, t.breaks, t.kills, t.steps });
-    return 0;
+    std.debug.print("{d} histories: {d} messages, {d} moves, {d} broken paths, {d} kills, {d} turns\n", .{ t.histories, t.messages, t.moves, t.breaks, t.kills, t.steps });
+    return if (failed == 0) 0 else 1;
 }
 
 fn installHandlers() void {
     const action: linux.Sigaction = .{ .handler = .{ .handler = crashed }, .mask = std.mem.zeroes(linux.sigset_t), .flags = linux.SA.RESETHAND };
-    inline for (.{ linux.SIG.SEGV, linux.SIG.BUS, linux.SIG.ILL, linux.SIG.TRAP, linux.SIG.FPE }) |signal| _ = linux.sigaction(signal, &action, null);
+    inline for (.{ linux.SIG.SEGV, linux.SIG.BUS, linux.SIG.ILL, linux.SIG.TRAP, linux.SIG.FPE, linux.SIG.ALRM }) |signal| _ = linux.sigaction(signal, &action, null);
 }
 
 fn crashed(signal: linux.SIG) callconv(.c) void {

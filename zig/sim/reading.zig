@@ -89,8 +89,8 @@ fn ended(e: *End, outcome: Outcome) void {
 fn windows(e: *End, count: u32) bool {
     var came = false;
     for (0..count) |_| {
-        if (choice.once(3)) give(e, 1 + choice.below(3));
-        if (e.r.count + 4 > max_held) give(e, max_held);
+        if (choice.once(3)) _ = give(e, 1 + choice.below(3));
+        if (e.r.count + 4 > max_held) _ = give(e, max_held);
         if (e.r.count + 4 > max_held) retire(e, true);
         if (e.r.count == 0 and choice.once(3)) {
             if (takeShort(e)) came = true;
@@ -111,8 +111,7 @@ fn windows(e: *End, count: u32) bool {
             },
             .empty => {
                 // what is lent may be in the way
-                if (e.r.count == 0 or e.phase == .active) return came;
-                give(e, max_held);
+                if (e.phase == .active or !give(e, max_held)) return came;
             },
             else => {
                 report.trace("refill: {s}", .{@tagName(outcome)});
@@ -182,22 +181,23 @@ fn intact(held: *const Held) void {
     if (std.hash.Wyhash.hash(0, held.address[0..held.bytes]) != held.hash) report.fail("lent memory of epoch {d} changed", .{held.epoch});
 }
 
-/// Gives the oldest records of the present arena back.
-fn give(e: *End, count: u32) void {
-    for (0..count) |_| {
+/// Gives the oldest records of the present arena back. False: there are none.
+fn give(e: *End, count: u32) bool {
+    for (0..count) |done| {
         var i: u32 = 0;
         while (i < e.r.count and e.r.held[i].epoch != e.r.epoch) i += 1;
-        if (i == e.r.count) return;
+        if (i == e.r.count) return done > 0;
         const held = e.r.held[i];
         intact(&held);
         const outcome = e.channel.consume(held.bytes, held.messages, held.payload);
         if (outcome != .ok) report.fail("consuming {d} bytes was answered {s}", .{ held.bytes, @tagName(outcome) });
         remove(e, i);
     }
+    return true;
 }
 
 pub fn release(e: *End) void {
-    if (e.style.refills) give(e, max_held);
+    if (e.style.refills) _ = give(e, max_held);
 }
 
 fn remove(e: *End, i: u32) void {

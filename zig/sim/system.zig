@@ -24,6 +24,10 @@ pub const seals_read_only: u32 = seals_fixed_size | F.SEAL_FUTURE_WRITE;
 /// One system call in so many gives way; 0: none.
 pub var interleaving: u32 = 0;
 
+/// Calls since the fiber was resumed, and how many make a turn that goes on by itself.
+pub var turn_calls: u32 = 0;
+const long_turn = 4000;
+
 /// Called when an end is about to die, while its memory is still there.
 pub var dying: *const fn (which: u8) void = undefined;
 
@@ -31,6 +35,8 @@ pub var dying: *const fn (which: u8) void = undefined;
 fn point(comptime name: []const u8) void {
     const process = &kernel.processes[kernel.self()];
     process.calls += 1;
+    turn_calls += 1;
+    if (turn_calls > long_turn) fibers.giveWay(); // it waits for something in a hot loop
     if (process.calls >= process.last_call) {
         report.trace("killed at {s}", .{name});
         dying(kernel.self());

@@ -79,19 +79,21 @@ fn sleep(e: *End, ns: i64) void {
         .{ .fd = e.channel.doorbell, .events = linux.POLL.IN, .revents = 0 },
         .{ .fd = e.channel.pid_fd, .events = linux.POLL.IN, .revents = 0 },
     };
-    const count: usize = if (e.channel.pid_fd >= 0 and !e.channel.dead) 2 else 1;
-    _ = system.poll(fds[0..count], ns);
-    if (count == 2 and fds[1].revents != 0) e.channel.peerDied();
+    const from: usize = if (e.hung_up) 1 else 0;
+    const to: usize = if (e.channel.pid_fd >= 0 and !e.channel.dead) 2 else 1;
+    _ = system.poll(fds[from..@max(from, to)], ns);
+    if (fds[1].revents != 0) e.channel.peerDied();
     doorbell(e);
 }
 
 /// What the runtime's watch of the doorbell does.
 fn doorbell(e: *End) void {
     var bytes: [64]u8 = undefined;
-    while (true) {
+    while (!e.hung_up) {
         const count = system.receive(e.channel.doorbell, &bytes, bytes.len);
         if (count == system.again) break;
         if (count <= 0) {
+            e.hung_up = true;
             e.channel.doorbellHungUp();
             break;
         }

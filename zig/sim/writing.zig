@@ -82,10 +82,8 @@ pub fn ended(e: *End, outcome: Outcome) void {
 
 fn send(e: *End) bool {
     const way = e.out();
-    if (!e.w.busy(e)) {
-        oracle.begin(e.which, newSize(e));
-        e.w.by_send = true;
-    }
+    if (!e.w.busy(e)) oracle.begin(e.which, newSize(e));
+    e.w.by_send = true;
     const size = way.sizes[way.sent];
     const outcome = e.channel.send(oracle.content(e.which, way.sent, size));
     report.trace("send {d} ({d} bytes): {s}", .{ way.sent, size, @tagName(outcome) });
@@ -144,8 +142,8 @@ const Batch = struct {
         if (number == way.begun) {
             if (e.phase != .active or way.begun + 1 >= oracle.max_messages) return false;
             oracle.begin(e.which, newSize(e));
-            e.w.by_send = false;
         }
+        e.w.by_send = false;
         const size = way.sizes[number];
         const content = oracle.content(e.which, number, size);
         const most = record.maxPayload(b.ring_bytes);
