@@ -387,7 +387,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             s.prepared_attempt = frame.attempt;
             s.prepared_reason = frame.reason;
             @atomicStore(u64, c.bell.own.released(next.epoch), 0, .release);
-            if (!tell(c, .{ .kind = .accept, .attempt = frame.attempt }, &.{})) c.fail(fault.state);
+            answer(c, .{ .kind = .accept, .attempt = frame.attempt });
         }
 
         fn cancelled(c: *Self, frame: Frame) void {
@@ -437,7 +437,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             c.block[Block.read_epoch] = next.epoch;
             c.block[Block.read_transport] = @intFromEnum(next.kind);
             note(c, 2, .moved, from, next.kind, next.epoch, s.prepared_reason, .ok, 0);
-            if (!tell(c, .{ .kind = .crossed, .attempt = s.prepared_attempt }, &.{})) c.fail(fault.state);
+            answer(c, .{ .kind = .crossed, .attempt = s.prepared_attempt });
             return true;
         }
 
@@ -536,6 +536,15 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             }
             if (sent != Sys.again) c.doorbellHungUp();
             return false;
+        }
+
+        /// What the peer waits for. One that has gone waits no longer, and what it wrote before can still be read.
+        fn answer(c: *Self, frame: Frame) void {
+            if (tell(c, frame, &.{})) return;
+            switch (c.peerGone()) {
+                .no, .write_closed => c.fail(fault.state),
+                .closed, .faulted, .dead => {},
+            }
         }
 
         // ---- what is kept ----
