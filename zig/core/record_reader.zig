@@ -277,13 +277,17 @@ pub const Reader = struct {
 
     /// Nothing to read, or about to sleep: the writer learns all that was consumed.
     pub inline fn idle(r: *Reader) void {
-        if (r.consumed != r.released) r.tell();
+        if (r.consumed != r.released) r.tell() else if (r.bell.own.messages_delivered != r.messages) r.figures();
+    }
+
+    /// A message joined from fragments counts when it is handed out, after its last record was given back.
+    fn figures(r: *Reader) void {
+        r.bell.own.messages_delivered = r.messages;
+        r.bell.own.bytes_delivered = r.bytes;
     }
 
     fn tell(r: *Reader) void {
-        const own = r.bell.own;
-        own.messages_delivered = r.messages;
-        own.bytes_delivered = r.bytes;
+        r.figures();
         r.released = r.consumed;
         @atomicStore(u64, r.released_to, r.consumed, .release);
         r.bell.notify(control.sleep_space);
