@@ -319,9 +319,9 @@ pub fn Channel(comptime Sys: type) type {
                     fd = t.fd;
                 },
             }
-            if (fd < 0) switch (c.out.transport) {
+            for ([_]?*Out{ c.out, c.epochs.draining() }) |path| switch ((path orelse continue).transport) {
                 .ring, .heap => {},
-                .stream => |*t| if (t.pending() and t.arrived()) {
+                .stream => |*t| if (fd < 0 and t.pending() and t.arrived()) {
                     fd = t.fd;
                     events = Sys.POLLOUT;
                 },

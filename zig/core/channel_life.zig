@@ -169,7 +169,10 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             c.writer().max_message = agreed;
             switch (c.out.transport) {
                 .ring => |*t| t.writer.released_at = theirs.released(0),
-                .stream => |*t| t.received_at = theirs.released(0),
+                .stream => |*t| {
+                    t.received_at = theirs.released(0);
+                    t.taken_at = theirs.streamTaken(0);
+                },
                 .heap => unreachable, // no channel begins with one
             }
             return .ok;
@@ -185,6 +188,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
                 .reader = .init(c.in.arena.address.?, size, c.options.max_message, &c.bell),
                 .fd = @intCast(fd),
                 .received_to = c.bell.own.released(0),
+                .taken_to = c.bell.own.streamTaken(0),
                 .sent_at = c.bell.peer.streamSent(0),
             } };
             c.in.live = true;

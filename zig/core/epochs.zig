@@ -221,7 +221,10 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             switch (next.transport) {
                 .ring => |*t| t.writer.released_at = c.bell.peer.released(next.epoch),
                 .heap => {},
-                .stream => |*t| t.received_at = c.bell.peer.released(next.epoch),
+                .stream => |*t| {
+                    t.received_at = c.bell.peer.released(next.epoch);
+                    t.taken_at = c.bell.peer.streamTaken(next.epoch);
+                },
             }
             s.phase = .ready;
             c.block[Block.crossing] = 1;
@@ -387,6 +390,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             s.prepared_attempt = frame.attempt;
             s.prepared_reason = frame.reason;
             @atomicStore(u64, c.bell.own.released(next.epoch), 0, .release);
+            @atomicStore(u64, c.bell.own.streamTaken(next.epoch), 0, .release);
             answer(c, .{ .kind = .accept, .attempt = frame.attempt });
         }
 

@@ -197,6 +197,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
                 .fd = fds[0],
                 .acks_fd = if (wanted == 2) fds[1] else -1,
                 .received_to = c.bell.own.released(in.epoch),
+                .taken_to = c.bell.own.streamTaken(in.epoch),
                 .sent_at = c.bell.peer.streamSent(in.epoch),
             } };
             in.live = true;

@@ -40,6 +40,7 @@ pub fn StreamOut(comptime Sys: type) type {
         acked_bytes: u64 = 0,
         /// Where the receiver counts, and where this end says what it sent.
         received_at: *const u64 = &bell.nobody.released_even,
+        taken_at: *const u64 = &bell.nobody.stream_taken_even,
         sent_to: *u64 = undefined,
         /// Sending failed for good.
         broken_: bool = false,
@@ -147,9 +148,9 @@ pub fn StreamOut(comptime Sys: type) type {
             }
         }
 
-        /// Everything that left this end has arrived at the other.
+        /// The other end has taken everything out of the kernel that left this one.
         pub fn arrived(t: *const Self) bool {
-            return t.acked_bytes == t.sent_bytes;
+            return @atomicLoad(u64, t.taken_at, .acquire) == t.sent_bytes;
         }
         pub fn close(t: *Self) void {
             inline for (.{ "fd", "kept_fd", "acks_fd" }) |name| {
@@ -173,6 +174,8 @@ pub fn StreamIn(comptime Sys: type) type {
         /// What this end last said it has, and where it says so.
         told: u64 = 0,
         received_to: *u64 = undefined,
+        /// Where this end counts what it took out of the kernel.
+        taken_to: *u64 = undefined,
         /// The other end's count of what it sent.
         sent_at: *const u64 = &bell.nobody.stream_sent_even,
         /// What the path could not deliver any more: memory that the writer handed over.
@@ -186,7 +189,14 @@ pub fn StreamIn(comptime Sys: type) type {
                 if (t.reader.scan() or t.reader.hung_up) break;
             }
             t.tell();
+            t.roomMade();
             return t.reader.scan();
+        }
+        /// Also part of a record makes room in the kernel, which the writer may wait for.
+        fn roomMade(t: *Self) void {
+            if (t.taken_to.* == t.reader.filled_bytes) return;
+            @atomicStore(u64, t.taken_to, t.reader.filled_bytes, .release);
+            t.reader.bell.notify(control.sleep_space);
         }
         /// Receives once, as much as fits. True: something came, or the path ended.
         fn fill(t: *Self) bool {

@@ -6,7 +6,7 @@
 //!     256  rung_word                                            the peer's sleep_word that this end last rang for
 //!     384  released[0]                                          how far this end has read the peer's ring, in even epochs
 //!     512  messages_sent bytes_sent published blocked_ns rings stream_sent[2]  figures of the writing half
-//!     640  messages_delivered bytes_delivered sleeps waited_ns  figures of the reading half
+//!     640  messages_delivered bytes_delivered sleeps waited_ns stream_taken[2]  figures of the reading half
 //!     768  write_epoch write_transport read_epoch read_transport switches switch_reason   reconfiguration, for observers
 //!     896  state orders state_code end_position                 state and orders are one u64 for those who only look whether it changed
 //!    1024  released[1]                                          in odd epochs
@@ -69,7 +69,9 @@ pub const Control = extern struct {
     bytes_delivered: u64,
     sleeps: u64,
     waited_ns: u64,
-    _reader: [128 - 32]u8,
+    stream_taken_even: u64,
+    stream_taken_odd: u64,
+    _reader: [128 - 48]u8,
 
     write_epoch: u32,
     write_transport: u32,
@@ -98,6 +100,11 @@ pub const Control = extern struct {
     /// Bytes of the stream of `epoch` that have left this end.
     pub inline fn streamSent(c: anytype, epoch: u32) @TypeOf(&c.stream_sent_even) {
         return if (epoch & 1 == 0) &c.stream_sent_even else &c.stream_sent_odd;
+    }
+
+    /// Bytes of the stream of `epoch` that this end took out of the kernel, whole records or not.
+    pub inline fn streamTaken(c: anytype, epoch: u32) @TypeOf(&c.stream_taken_odd) {
+        return if (epoch & 1 == 0) &c.stream_taken_even else &c.stream_taken_odd;
     }
 
     /// `state` in the low half, `orders` in the high one.
@@ -135,6 +142,7 @@ comptime {
     at("bytes_delivered", 648);
     at("sleeps", 656);
     at("waited_ns", 664);
+    at("stream_taken_even", 672);
     at("write_epoch", 768);
     at("write_transport", 772);
     at("read_epoch", 776);

@@ -31,6 +31,8 @@ pub const Flow = struct {
     tcp: bool = false,
     /// Read so far, arrived so far, written so far.
     head: u64 = 0,
+    /// How far the writer's kernel knows that it was read.
+    freed: u64 = 0,
     arrived: u64 = 0,
     tail: u64 = 0,
     capacity: u32 = 0,
@@ -54,7 +56,7 @@ pub const Flow = struct {
             f.writer_gone = true;
             return @intCast(count);
         }
-        const free = f.capacity -| @as(u32, @intCast(f.tail - f.head));
+        const free = f.capacity -| @as(u32, @intCast(f.tail - f.freed));
         if (free == 0) return again;
         const moved = part(@min(free, count));
         copyIn(f.bytes(), f.tail, from[0..moved]);
@@ -69,6 +71,7 @@ pub const Flow = struct {
             const moved = part(there);
             copyOut(f.bytes(), f.head, to[0..moved]);
             f.head += moved;
+            if (!f.tcp) f.freed = f.head;
             return @intCast(moved);
         }
         if (f.reset) {
@@ -85,14 +88,15 @@ pub const Flow = struct {
     }
     /// As the kernel: not for every single byte of room.
     pub fn writable(f: *const Flow) bool {
-        return f.writer_gone or f.reader_gone or (f.tail - f.head) * 2 <= f.capacity;
+        return f.writer_gone or f.reader_gone or (f.tail - f.freed) * 2 <= f.capacity;
     }
     pub fn underWay(f: *const Flow) bool {
-        return f.used and f.arrived < f.tail;
+        return f.used and (f.arrived < f.tail or f.freed < f.head);
     }
     /// Some of what is under way arrives.
     pub fn arrive(f: *Flow, all: bool) void {
         const rest = f.tail - f.arrived;
+        if (all or choice.once(2)) f.freed = f.head;
         f.arrived += if (all or rest < 2) rest else 1 + choice.below(@intCast(rest));
     }
 
