@@ -195,11 +195,17 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             return count;
         }
 
-        /// A futex serves exactly one channel.
+        /// A futex serves exactly one channel, and nothing but memory: not one that waits for room in the kernel.
         fn futexed(w: *const Self) bool {
             if (w.items.len != 1) return false;
             const c = w.items[0].channel orelse return false;
-            return kindOf(&w.items[0], c) == .mempipe_futex;
+            return kindOf(&w.items[0], c) == .mempipe_futex and !c.pending();
+        }
+
+        /// What the peer was told, whatever came since.
+        fn announcedFutex(w: *const Self) bool {
+            const c = if (w.items.len == 1) w.items[0].channel else null;
+            return if (c) |one| one.bell.own.sleep_word & control.sleep_futex != 0 else false;
         }
 
         fn forcedSpin(w: *const Self) bool {
@@ -227,7 +233,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                     const spun = w.spin(@min(left orelse spin_check_ns, spin_check_ns), false);
                     if (spun != 0) break .{ .ready = spun };
                     if (w.sleep(0, waker)) break .waker;
-                } else if (w.futexed()) {
+                } else if (w.announcedFutex()) {
                     if (w.sleepOnFutex(left, waker)) break .waker;
                 } else if (w.sleep(left, waker)) break .waker;
             };

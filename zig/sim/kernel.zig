@@ -66,6 +66,8 @@ pub var pipe_pages: u32 = 4;
 pub var link_packets: u32 = 277;
 /// One call in so many that need memory or a descriptor fails; 0: none.
 pub var failures: u32 = 0;
+/// In this history.
+pub var failed = false;
 
 pub fn self() u8 {
     return fibers.current.?;
@@ -353,6 +355,7 @@ pub fn reset() void {
     for (&files) |*one| one.* = .{};
     for (&links) |*one| one.used = false;
     processes = @splat(.{});
+    failed = false;
     flows.reset();
     regions.reset();
     now_ns = 1_000_000;

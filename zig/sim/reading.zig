@@ -74,7 +74,7 @@ fn ended(e: *End, outcome: Outcome) void {
         .ended => if (!peer.half_closed and !peer.closed) report.fail("ENDED, but the peer goes on", .{}),
         .peer_dead => if (!peer.dead()) report.fail("PEER_DEAD, but the peer lives", .{}),
         .system => {
-            if (kernel.failures == 0) report.fail("reading failed with errno {d}", .{e.block[Block.errno]});
+            if (!kernel.failed) report.fail("reading failed with errno {d}", .{e.block[Block.errno]});
             return;
         },
         else => report.fail("reading was answered {s}", .{@tagName(outcome)}),

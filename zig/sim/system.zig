@@ -54,7 +54,9 @@ fn answer(comptime name: []const u8, value: isize) isize {
 
 /// A call that needs memory or a descriptor may be refused.
 fn refused() bool {
-    return kernel.failures != 0 and choice.once(kernel.failures);
+    if (kernel.failures == 0 or !choice.once(kernel.failures)) return false;
+    kernel.failed = true;
+    return true;
 }
 
 // ---- memory ----

@@ -69,7 +69,7 @@ pub fn ended(e: *End, outcome: Outcome) void {
         .peer_dead => if (!peer.dead()) report.fail("writing PEER_DEAD, but the peer lives", .{}),
         .closed => if (!e.half_closed) report.fail("writing CLOSED, but nobody closed", .{}),
         .system => {
-            if (kernel.failures == 0) report.fail("writing failed with errno {d}", .{e.block[Block.errno]});
+            if (!kernel.failed) report.fail("writing failed with errno {d}", .{e.block[Block.errno]});
             return;
         },
         else => {
