@@ -28,7 +28,7 @@ pub const State = struct {
     old_count: u32 = 0,
 };
 
-var buffer: [oracle.max_size]u8 = undefined;
+var buffers: [2][oracle.max_size]u8 = undefined;
 
 /// True: something came.
 pub fn some(e: *End, count: u32) bool {
@@ -38,7 +38,7 @@ pub fn some(e: *End, count: u32) bool {
 
 /// What has ended stays so.
 fn stays(e: *End) bool {
-    const again = if (e.style.refills) e.channel.refill() else e.channel.receive(&buffer);
+    const again = if (e.style.refills) e.channel.refill() else e.channel.receive(&buffers[e.which]);
     if (again >= 0) report.fail("{d} bytes after the end", .{again});
     const outcome: Outcome = @enumFromInt(again);
     if (outcome != e.read_end.? and !(outcome == .ended or outcome == .peer_dead)) report.fail("{s} after {s}", .{ @tagName(outcome), @tagName(e.read_end.?) });
@@ -49,11 +49,11 @@ fn messages(e: *End, count: u32) bool {
     const from = 1 - e.which;
     for (0..count) |i| {
         const small = choice.once(16);
-        const size = e.channel.receive(buffer[0..if (small) 16 else oracle.max_size]);
+        const size = e.channel.receive(buffers[e.which][0..if (small) 16 else oracle.max_size]);
         ends.checkFault(e);
         if (size >= 0) {
             report.trace("received {d} ({d} bytes)", .{ oracle.ways[from].got, size });
-            oracle.arrived(from, @intCast(size), buffer[0..@intCast(size)], true);
+            oracle.arrived(from, @intCast(size), buffers[e.which][0..@intCast(size)], true);
             continue;
         }
         const outcome: Outcome = @enumFromInt(size);
@@ -126,11 +126,11 @@ fn windows(e: *End, count: u32) bool {
 fn takeShort(e: *End) bool {
     const from = 1 - e.which;
     if (oracle.ways[from].part != 0) return false;
-    const size = e.channel.take(&buffer);
+    const size = e.channel.take(&buffers[e.which]);
     ends.checkFault(e);
     if (size < 0) return false;
     report.trace("took {d} ({d} bytes)", .{ oracle.ways[from].got, size });
-    oracle.arrived(from, @intCast(size), buffer[0..@intCast(size)], true);
+    oracle.arrived(from, @intCast(size), buffers[e.which][0..@intCast(size)], true);
     return true;
 }
 

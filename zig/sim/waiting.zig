@@ -60,7 +60,7 @@ pub fn long(e: *End) void {
     } else {
         // whoever spins never sleeps, so it is an event loop here
         doorbell(e);
-        if (poll(e, want, 0) == 0) sleep(e, long_ns);
+        if (poll(e, want, 0) == 0 and e.block[Block.events] == 0) sleep(e, long_ns);
     }
     ends.checkFault(e);
 }

@@ -33,8 +33,6 @@ pub const State = struct {
 /// An arena that the program still looks at.
 const Old = struct { epoch: u32, address: [*]const u8, first: u8 };
 
-var buffer: [oracle.max_size]u8 = undefined;
-
 /// Sizes: mostly short, some of a few hundred bytes, some that need fragments in small rings, empty ones.
 fn newSize(e: *const End) u32 {
     const most = e.channel.options.max_message;
