@@ -99,13 +99,13 @@ pub fn Reading(comptime Self: type) type {
             var wrong: u32 = fault.none;
             var ended = false;
             var hung_up = false;
-            var starved = false;
+            var more = false;
             switch (c.in.transport) {
                 inline else => |*t| {
                     wrong = t.fault();
                     ended = t.ended();
                     hung_up = t.hungUp();
-                    starved = t.starved();
+                    more = t.starved() or t.underWay();
                 },
             }
             if (wrong != fault.none) c.fail(wrong);
@@ -117,10 +117,16 @@ pub fn Reading(comptime Self: type) type {
                 .no => if (hung_up) hungUp(c) else .empty,
                 .write_closed, .closed => if (!streams) .ended else if (hung_up) hungUp(c) else .empty,
                 .faulted => c.accused(),
-                // what a dead peer sent before is still in the socket: first comes what was sent
-                .dead => if (starved) .empty else .peer_dead,
+                // what a dead peer sent before is still in the socket, or on its way here: first comes what was sent
+                .dead => if (more) .empty else .peer_dead,
             };
-            if (outcome == .peer_dead) c.block[Block.peer_state] = channels.peer_state_dead;
+            if (outcome == .peer_dead) {
+                c.block[Block.peer_state] = channels.peer_state_dead;
+                switch (c.in.transport) {
+                    .ring, .heap => {},
+                    .stream => |*t| t.reader.hung_up = true, // so it stays
+                }
+            }
             return @intFromEnum(outcome);
         }
 
