@@ -150,7 +150,7 @@ pub fn Writing(comptime Self: type) type {
         /// Bytes that the kernel has not taken yet.
         pub fn pump(c: *Self) i32 {
             const queued = pumpAll(c);
-            if (broken(c)) if (unheard(c)) |bad| return @intFromEnum(bad); // nobody will ever take them
+            if (queued != 0 or broken(c)) if (unheard(c)) |bad| return @intFromEnum(bad); // nobody will ever take them
             if (queued == 0) return 0;
             if (c.writer().refresh()) c.writer().shortage = c.writer().free();
             return @intCast(@min(queued, std.math.maxInt(i32)));
