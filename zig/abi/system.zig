@@ -15,6 +15,7 @@ pub const mapShared = memory.mapShared;
 pub const mapPrivate = memory.mapPrivate;
 pub const unmap = memory.unmap;
 pub const populate = memory.populate;
+pub const readAt = memory.readAt;
 pub const seal = memory.seal;
 pub const seals_fixed_size = memory.seals_fixed_size;
 pub const seals_read_only = memory.seals_read_only;

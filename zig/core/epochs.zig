@@ -343,16 +343,15 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 size += stop - at;
                 at = stop;
             }
-            out.rest_sent = true;
-            if (size == 0) return;
-            var fd: i32 = -1;
-            defer Sys.close(fd);
-            if (paths.pack(c, &t.writer, t.acked, size, &fd) != .ok) {
-                out.rest_sent = false; // the next look tries again
+            if (size == 0) {
+                out.rest_sent = true;
                 return;
             }
+            var fd: i32 = -1;
+            defer Sys.close(fd);
+            if (paths.pack(c, &t.writer, t.acked, size, &fd) != .ok) return; // the next look tries again
             const frame: Frame = .{ .kind = .rest, .attempt = out.epoch, .ring_bytes = @intCast(size), .first = t.acked_bytes };
-            if (!tell(c, frame, &.{fd})) out.rest_sent = false;
+            out.rest_sent = tell(c, frame, &.{fd});
         }
 
         // ---- the reader's part ----
@@ -466,18 +465,22 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             repair(c);
         }
 
+        /// Perhaps of a path that this end has not come to yet.
         fn restCame(c: *Self, frame: Frame, fds: []i32) void {
-            const t = switch (c.in.transport) {
+            const in = if (frame.attempt == c.in.epoch) c.in else if (c.epochs.prepared) otherIn(c) else return;
+            if (frame.attempt != in.epoch) return;
+            const t = switch (in.transport) {
                 .ring, .heap => return,
                 .stream => |*one| one,
             };
-            if (frame.attempt != c.in.epoch or t.rest.len != 0) return;
+            if (t.rest_bytes != 0) return;
             const size = frame.ring_bytes;
             if (fds.len != 1 or size == 0 or size > record.max_ring_bytes or !Sys.isRegion(fds[0], size, Sys.seals_read_only)) return c.fail(fault.state);
             const had = t.reader.filled_bytes;
             if (frame.first > had or had - frame.first > size) return c.fail(fault.cursor);
-            if (!c.in.ring.set(Sys.mapShared(fds[0], size, false), size)) return c.fail(fault.state);
-            t.rest = c.in.ring.address.?[0..size];
+            t.rest_fd = fds[0];
+            fds[0] = -1;
+            t.rest_bytes = size;
             t.rest_at = @intCast(had - frame.first);
             t.reader.hung_up = true;
         }

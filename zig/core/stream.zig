@@ -178,9 +178,11 @@ pub fn StreamIn(comptime Sys: type) type {
         taken_to: *u64 = undefined,
         /// The other end's count of what it sent.
         sent_at: *const u64 = &bell.nobody.stream_sent_even,
-        /// What the path could not deliver any more: memory that the writer handed over.
-        rest: []const u8 = &.{},
-        rest_at: usize = 0,
+        /// What the path could not deliver any more: memory that the writer handed over. It is read, not mapped: for want of memory it
+        /// may not be lost.
+        rest_fd: i32 = -1,
+        rest_bytes: u32 = 0,
+        rest_at: u32 = 0,
 
         pub fn look(t: *Self) bool {
             if (t.reader.scan()) return true;
@@ -201,13 +203,13 @@ pub fn StreamIn(comptime Sys: type) type {
         /// Receives once, as much as fits. True: something came, or the path ended.
         fn fill(t: *Self) bool {
             const r = &t.reader;
-            if (t.rest_at < t.rest.len) {
+            if (t.rest_at < t.rest_bytes) {
                 const room = r.room();
                 if (room.len == 0) return false;
-                const count = @min(room.len, t.rest.len - t.rest_at);
-                @memcpy(room[0..count], t.rest[t.rest_at..][0..count]);
-                t.rest_at += count;
-                r.filled_by(count);
+                const count = Sys.readAt(t.rest_fd, room.ptr, @min(room.len, t.rest_bytes - t.rest_at), t.rest_at);
+                if (count <= 0) return false;
+                t.rest_at += @intCast(count);
+                r.filled_by(@intCast(count));
                 return true;
             }
             if (t.fd < 0 or r.hung_up) return false;
@@ -272,7 +274,7 @@ pub fn StreamIn(comptime Sys: type) type {
         }
         /// The path broke, and nothing else brings what it did not.
         pub fn hungUp(t: *const Self) bool {
-            return t.reader.hung_up and t.rest_at == t.rest.len;
+            return t.reader.hung_up and t.rest_at == t.rest_bytes;
         }
         pub fn starved(t: *const Self) bool {
             return t.reader.starved;
@@ -282,7 +284,7 @@ pub fn StreamIn(comptime Sys: type) type {
             return t.fd >= 0 and !t.reader.hung_up and !t.reader.starved and @atomicLoad(u64, t.sent_at, .acquire) > t.reader.filled_bytes;
         }
         pub fn close(t: *Self) void {
-            inline for (.{ "fd", "acks_fd" }) |name| {
+            inline for (.{ "fd", "acks_fd", "rest_fd" }) |name| {
                 Sys.close(@field(t, name));
                 @field(t, name) = -1;
             }

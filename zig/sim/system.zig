@@ -96,6 +96,16 @@ pub fn populate(_: [*]u8, _: u32) isize {
     return if (refused()) answer("populate", failure(.NOMEM)) else 0;
 }
 
+pub fn readAt(fd: i32, bytes: [*]u8, count: usize, offset: u32) isize {
+    point("read at");
+    const file = kernel.fileHere(fd);
+    if (file.kind != .region) report.fail("reading at a position of a {s}", .{@tagName(file.kind)});
+    const region = &regions.regions[file.which];
+    const moved = @min(count, region.size -| offset);
+    @memcpy(bytes[0..moved], region.memory[offset..][0..moved]);
+    return answer("read at", @intCast(moved));
+}
+
 pub fn seal(fd: i32, seals: u32) isize {
     point("seal");
     const file = kernel.fileHere(fd);

@@ -62,6 +62,11 @@ pub fn seal(fd: i32, seals: u32) isize {
     }
 }
 
+/// Of a region, without mapping it.
+pub fn readAt(fd: i32, bytes: [*]u8, count: usize, offset: u32) isize {
+    return @bitCast(linux.pread(fd, bytes, count, offset));
+}
+
 pub const Facts = struct { size: u64, seals: u32 };
 
 /// Null: not a regular file that can carry seals, so not a memfd.
