@@ -238,6 +238,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const repair = moving.repair;
         pub const makeMore = moving.makeMore;
         pub const reportLoss = moving.reportLoss;
+        pub const lastFrames = moving.lastFrames;
         pub const dropPaths = moving.dropPaths;
         pub const dropIn = moving.dropIn;
         pub const isBroken = moving.isBroken;

@@ -121,6 +121,8 @@ pub fn Reading(comptime Self: type) type {
                 .dead => if (more) .empty else .peer_dead,
             };
             if (outcome == .peer_dead) {
+                if (c.lastFrames()) return @intFromEnum(Outcome.empty);
+                if (c.faulted != fault.none) return @intFromEnum(Outcome.peer_fault);
                 c.block[Block.peer_state] = channels.peer_state_dead;
                 switch (c.in.transport) {
                     .ring, .heap => {},
