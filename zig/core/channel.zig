@@ -237,6 +237,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const takeEvent = moving.takeEvent;
         pub const repair = moving.repair;
         pub const makeMore = moving.makeMore;
+        pub const owesRepair = moving.owesRepair;
         pub const reportLoss = moving.reportLoss;
         pub const lastFrames = moving.lastFrames;
         pub const dropPaths = moving.dropPaths;
@@ -309,9 +310,14 @@ pub fn Channel(comptime Sys: type) type {
         }
 
         /// Kernel buffers that hold back what nobody would ring for again: bytes that are on their way to this end, or room that is about to
-        /// come because the other end has taken everything. True: look again instead of sleeping.
+        /// come because the other end has taken everything. Or a broken path that waits to be replaced. True: look again instead of sleeping.
         pub fn settle(c: *Self) bool {
             if (!c.attached or c.faulted != fault.none) return false;
+            if (c.owesRepair()) {
+                _ = Sys.poll(&.{}, settle_ns);
+                c.repair();
+                return true;
+            }
             var fd: i32 = -1;
             var events: i16 = Sys.POLLIN;
             switch (c.in.transport) {

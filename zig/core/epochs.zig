@@ -48,6 +48,8 @@ const kept_events = 16;
 const max_attempts = 64;
 const max_frames = 256;
 const frames_window_ns = std.time.ns_per_s;
+/// A broken path that could not be replaced, for want of memory here or there, is tried again after this time.
+pub const repair_pause_ns = 15 * std.time.ns_per_ms;
 /// Paths through the kernel keep what the other end has not yet: less than this and they stand still between two wake-ups.
 const min_stream_bytes = 256 << 10;
 /// How much memory is made between two messages.
@@ -72,6 +74,8 @@ pub fn State(comptime Self: type) type {
         prepared: bool = false,
         prepared_attempt: u32 = 0,
         prepared_reason: u32 = 0,
+        /// When a broken path may be offered again.
+        repair_at: u64 = 0,
         /// Epoch + 1 whose loss was reported to the writer.
         loss_said: u32 = 0,
 
@@ -241,6 +245,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const kind = otherOut(c).kind;
             forgetNext(c);
             s.attempts = 0;
+            if (s.order.reason == reason_path_lost) s.repair_at = Sys.nowNs() +% repair_pause_ns;
             note(c, 1, .refused, c.out.kind, kind, c.out.epoch, s.order.reason, status, 0);
         }
 
@@ -315,10 +320,25 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (!isBroken(c.out) or c.out.rest_sent) return;
             if (c.write_closed) return sendRest(c, c.out);
             if (s.phase != .idle) return;
+            if (s.repair_at != 0 and Sys.nowNs() < s.repair_at) return;
+            s.repair_at = 0;
             const kind = c.out.kind;
             const size = c.out.arena.size;
             if (offer(c, .{ .kind = kind, .ring_bytes = size, .reason = reason_path_lost }) == .ok) return;
-            _ = offer(c, .{ .kind = if (kind == .unix) .mempipe else .unix, .ring_bytes = size, .reason = reason_path_lost });
+            if (offer(c, .{ .kind = if (kind == .unix) .mempipe else .unix, .ring_bytes = size, .reason = reason_path_lost }) == .ok) return;
+            s.repair_at = Sys.nowNs() +% repair_pause_ns;
+        }
+
+        /// A path is broken, and nothing is under way that would wake this end to repair it.
+        pub fn owesRepair(c: *Self) bool {
+            if (!c.attached or c.dead or c.faulted != fault.none) return false;
+            const s = &c.epochs;
+            const old = if (s.old) |one| isBroken(one) and !one.rest_sent else false;
+            if (!old and !(isBroken(c.out) and !c.out.rest_sent and (c.write_closed or s.phase == .idle))) return false;
+            return switch (c.peerGone()) {
+                .no, .write_closed => true,
+                .closed, .faulted, .dead => false,
+            };
         }
 
         pub fn isBroken(out: *const Out) bool {

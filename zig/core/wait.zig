@@ -7,6 +7,7 @@ const std = @import("std");
 const control = @import("../layout/control.zig");
 const fault = @import("fault.zig");
 const bells = @import("bell.zig");
+const epochs = @import("epochs.zig");
 
 pub const readable: u32 = 1;
 pub const writable: u32 = 2;
@@ -235,7 +236,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                     if (w.sleep(0, waker)) break .waker;
                 } else if (w.announcedFutex()) {
                     if (w.sleepOnFutex(left, waker)) break .waker;
-                } else if (w.sleep(left, waker)) break .waker;
+                } else if (w.sleep(w.nap(left), waker)) break .waker;
             };
             w.awake();
             w.account(Sys.nowNs() -% began);
@@ -247,6 +248,15 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 const c = item.channel orelse continue;
                 if (item.want & readable != 0) c.bell.own.waited_ns +%= slept_ns else c.bell.own.blocked_ns +%= slept_ns;
             }
+        }
+
+        /// How long to sleep: less than asked for where a path has to be repaired soon.
+        fn nap(w: *const Self, left: ?u64) ?u64 {
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (c.owesRepair()) return @min(left orelse epochs.repair_pause_ns, epochs.repair_pause_ns);
+            }
+            return left;
         }
 
         /// True: the waker rang.
