@@ -43,6 +43,7 @@ pub fn build(b: *std.Build) void {
     }).step);
 
     addTests(b, native, tests_only, steps.@"test");
+    addSimulationTests(b, native, tests_only, steps.@"test");
     addTools(b, native, steps.tools);
     addSimulation(b, native, steps.sim);
     steps.tools.dependOn(steps.sim);
@@ -117,6 +118,14 @@ fn addTools(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.St
 fn addSimulation(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.Step) void {
     const simulation = b.addExecutable(.{ .name = "fable-sim", .root_module = toolModule(b, target, "zig/sim/main.zig", .ReleaseSafe) });
     step.dependOn(&b.addInstallArtifact(simulation, .{}).step);
+}
+
+fn addSimulationTests(b: *std.Build, target: std.Build.ResolvedTarget, filter: ?[]const u8, step: *std.Build.Step) void {
+    const simulated = b.addTest(.{
+        .root_module = toolModule(b, target, "zig/sim/sim_test.zig", .ReleaseSafe),
+        .filters = if (filter) |one| b.dupeStrings(&.{one}) else &.{},
+    });
+    step.dependOn(&b.addRunArtifact(simulated).step);
 }
 
 fn addBindings(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.Step) void {

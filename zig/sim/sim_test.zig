@@ -1,0 +1,25 @@
+//! What `npm test` runs of the simulation: ten thousand histories, each a seed. A failure prints the seed: `fable-sim --seed N --trace`.
+
+const std = @import("std");
+const choice = @import("choice.zig");
+const history = @import("history.zig");
+const oracle = @import("oracle.zig");
+const report = @import("report.zig");
+
+const histories = 10_000;
+
+test "every message arrives once, in order and intact, in ten thousand histories" {
+    oracle.prepare();
+    for (1..histories + 1) |seed| {
+        const failure = history.run(seed) orelse continue;
+        std.debug.print("--seed {d}, step {d}: {s}\n", .{ seed, report.step, failure });
+        return error.Broken;
+    }
+    // they were histories of something
+    const t = &history.totals;
+    try std.testing.expect(t.messages > 100 * histories and t.moves > histories and t.breaks > histories / 10 and t.kills > histories / 10);
+}
+
+test {
+    _ = choice;
+}
