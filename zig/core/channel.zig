@@ -292,6 +292,7 @@ pub fn Channel(comptime Sys: type) type {
         /// Says what this end is about to sleep for. A native sleeper watches the kernel's side of a path itself and needs no ring for it.
         pub fn announce(c: *Self, want: u32, native: bool, futex: bool) void {
             if (!c.attached) return;
+            while (c.epochs.phase == .making) c.makeMore(); // there is time, and perhaps no other occasion
             c.idle();
             var bits = want & control.sleep_interest;
             if (native and c.in.transport != .ring) bits &= ~control.sleep_data;
