@@ -251,6 +251,7 @@ test "a program that lays out records itself crosses when it wants, and keeps wh
 pub fn movedTo(kind: u32, setup: t.Setup) !Pair {
     const pair = try Pair.init(setup);
     try expectEqual(status.OK, epochs.fable_switch(pair.a, kind, setup.ring_bytes, 1));
+    for (0..setup.ring_bytes / 4096) |_| try expectEqual(status.OK, epochs.fable_attend(pair.a)); // its memory is made page by page
     try expectEqual(status.OK, epochs.fable_attend(pair.b));
     try expectEqual(status.OK, epochs.fable_attend(pair.a));
     var in: [16]u8 = undefined;

@@ -40,7 +40,7 @@ pub var totals: Totals = .{};
 
 /// A sleep that ends by itself within this time is no rest.
 const nap_ns = 20_000_000;
-const max_turns = 30_000;
+const max_turns = 150_000;
 
 var stopped_until: [2]u32 = .{ 0, 0 };
 var breaks: u32 = 0;
