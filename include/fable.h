@@ -186,8 +186,8 @@ int32_t fable_switch(uint32_t handle, uint32_t transport, uint32_t ring_bytes, u
 int32_t fable_ask(uint32_t handle, uint32_t transport, uint32_t ring_bytes, uint32_t reason); /* owner. asks the peer to do the same with the direction it writes; fable_event() tells if it does */
 int32_t fable_attend(uint32_t handle);                      /* owner. takes what the peer said about reconfigurations (after a ring; reading, waiting and fable_space() do so too). OK, and what it led to is in the block */
 /* owner. The marker goes behind everything published, what comes next goes through the next path: OK (the write arena is another one,
- * empty but for block[WRITE_OFFSET] bytes), EMPTY when there is nothing to cross. Nothing may be laid out and unpublished, no message sent in part by
- * fable_send(). The old write arena stays mapped until fable_retire(). */
+ * empty but for block[WRITE_OFFSET] bytes), EMPTY when there is nothing to cross. Nothing may be laid out and unpublished; a message that fable_send() has
+ * sent in part goes on there. The old write arena stays mapped until fable_retire(). */
 int32_t fable_cross(uint32_t handle);
 /* owner. Nothing of the old arena of that epoch (which 0 = write, 1 = read) is looked at any more. For read arenas: messages and bytes given back that
  * fable_consume() was not told, because they were lent when the direction moved. */

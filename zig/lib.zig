@@ -84,6 +84,7 @@ test {
     _ = @import("abi/channel_test.zig");
     _ = @import("abi/endings_test.zig");
     _ = @import("abi/hostile_test.zig");
+    _ = @import("abi/hostile_link_test.zig");
     _ = @import("abi/epochs_test.zig");
     _ = @import("abi/wait_test.zig");
     _ = @import("abi/host_test.zig");

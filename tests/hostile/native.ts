@@ -12,6 +12,15 @@ export interface NativeFuzz {
   readonly ended: number;
   readonly dead: number;
   readonly refused: number;
+  /** Of reconfigurations, at the victim: offered by it, crossed by its own hand, arenas that it moved on from, old paths emptied, refusals. */
+  readonly offered: number;
+  readonly crossed: number;
+  readonly moved: number;
+  readonly drained: number;
+  readonly declined: number;
+  /** Sessions that were honest to the end, everything delivered in both directions; sessions whose honest end began to lie. */
+  readonly finished: number;
+  readonly turned: number;
 }
 
 /** Rejects with what the fuzzer said if the victim crashed, hung or did what it must not. */

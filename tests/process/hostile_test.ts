@@ -47,8 +47,23 @@ describe("fuzzing, briefly", () => {
   test("the native core: 150,000 rounds", async () => {
     const tally = await fuzzNative(150_000, 20260301, 60_000);
     assert.equal(tally.rounds, 150_000);
-    // The run reaches what it is about: honest deliveries, windows, faults and refusals.
-    for (const kind of ["window", "delivered", "fault", "refused", "dead", "ended"] as const) assert.ok(tally[kind] > 0, kind);
+    // The run reaches what it is about: honest deliveries, windows, faults and refusals, moves of both kinds of programs.
+    const reached = [
+      "window",
+      "delivered",
+      "fault",
+      "refused",
+      "dead",
+      "ended",
+      "offered",
+      "crossed",
+      "moved",
+      "drained",
+      "declined",
+      "finished",
+      "turned",
+    ] as const;
+    for (const kind of reached) assert.ok(tally[kind] > 0, kind);
   });
 
   test("the broker: 4,000 frames", async () => {

@@ -13,6 +13,7 @@ pub export fn fable_switch(handle: u32, transport: u32, ring_bytes: u32, reason:
     var refused: i32 = 0;
     const channel = call.enter(handle, &refused) orelse return refused;
     const kind = std.enums.fromInt(core.Kind, transport) orelse return status.BAD_ARGUMENT;
+    if (!epochs.validReason(reason)) return status.BAD_ARGUMENT;
     return @intFromEnum(channel.switchTo(kind, ring_bytes, reason));
 }
 
@@ -20,6 +21,7 @@ pub export fn fable_ask(handle: u32, transport: u32, ring_bytes: u32, reason: u3
     var refused: i32 = 0;
     const channel = call.enter(handle, &refused) orelse return refused;
     const kind = std.enums.fromInt(core.Kind, transport) orelse return status.BAD_ARGUMENT;
+    if (!epochs.validReason(reason)) return status.BAD_ARGUMENT;
     return @intFromEnum(channel.ask(kind, ring_bytes, reason));
 }
 

@@ -26,6 +26,11 @@ pub const Phase = enum { idle, making, offered, ready, draining };
 pub const What = enum(u32) { pending = 1, ready = 2, moved = 3, drained = 4, refused = 5 };
 pub const reason_path_lost: u32 = 4;
 
+/// The reasons of include/fable.h; a peer may say anything.
+pub fn validReason(reason: u32) bool {
+    return reason >= 1 and reason <= reason_path_lost;
+}
+
 pub const Order = struct { kind: Kind, ring_bytes: u32, reason: u32 };
 
 /// fable_switch_event
@@ -556,6 +561,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         }
 
         fn handle(c: *Self, frame: Frame, fds: []i32) void {
+            const orders = frame.kind == .offer or frame.kind == .ask or (frame.kind == .refuse and frame.attempt == 0);
+            if (orders and !validReason(frame.reason)) return c.fail(fault.state);
             switch (frame.kind) {
                 .offer => offered(c, frame, fds),
                 .accept => accepted(c, frame),

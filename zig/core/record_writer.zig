@@ -217,7 +217,7 @@ pub const Writer = struct {
 
     /// Looks at the reader's cursor. False: it cannot be right (the fault is noted).
     pub fn refresh(w: *Writer) bool {
-        if (w.growth != null) return w.fault == fault.none;
+        if (w.growth != null or w.fault != fault.none) return w.fault == fault.none;
         const seen = @atomicLoad(u64, w.released_at, .acquire);
         if (seen < w.released or seen > w.published) {
             w.fault = fault.cursor;

@@ -6,7 +6,11 @@ const fable = @import("fable");
 const linux = std.os.linux;
 const control = fable.layout.control;
 const record = fable.layout.record;
-const link = fable.layout.link;
+const ledgers = @import("fuzz_ledger.zig");
+const Ledger = ledgers.Ledger;
+const calls = @import("fuzz_calls.zig");
+const links = @import("fuzz_link.zig");
+const descriptors = @import("fuzz_descriptors.zig");
 const Failure = @import("fuzz.zig").Failure;
 
 const mfd_cloexec_allow_sealing = 1 | 2;
@@ -18,8 +22,6 @@ const seal_future_write = 16;
 
 /// How the regions are made wrong before they are handed over. `none` most of the time, or nothing else would be tried.
 pub const Trick = enum { none, unsealed_control, unsealed_ring, no_future_write, small_control, large_control, odd_ring, bad_magic, bad_version, ring_lie, huge_limit, pipe, file, same, closed, swapped, other_transport };
-
-pub const max_expected = 4096;
 
 pub const Attacker = struct {
     random: std.Random,
@@ -36,13 +38,9 @@ pub const Attacker = struct {
     doorbell: i32 = -1,
     data: i32 = -1,
     link: i32 = -1,
+    descriptors: descriptors.Descriptors,
     position: u64 = 0,
-    /// Nothing dishonest was done yet: what the victim delivers must be what was sent.
-    honest: bool,
-    expected: [max_expected]u32 = undefined,
-    expected_head: u32 = 0,
-    expected_tail: u32 = 0,
-    sent: u32 = 0,
+    ledger: Ledger,
     victim_control: ?*const volatile control.Control = null,
     flipper: ?std.Thread = null,
     stop: std.atomic.Value(bool) = .init(false),
@@ -73,7 +71,8 @@ pub const Attacker = struct {
             .ring_fd = ring_fd,
             .control = @ptrCast(@alignCast(try map(control_fd, control.bytes, true))),
             .ring = try map(ring_fd, ring_bytes, true),
-            .honest = trick == .none,
+            .ledger = .{ .honest = trick == .none },
+            .descriptors = .{ .random = random },
             .flip_seed = random.int(u64),
         };
         self.writeIdentity();
@@ -111,23 +110,45 @@ pub const Attacker = struct {
                 _ = linux.pipe2(&ends, .{ .CLOEXEC = true });
                 return .{ .control = ends[0], .ring = ends[1] };
             },
-            .file => return .{ .control = open("/proc/self/exe"), .ring = open("/proc/self/exe") },
-            .same => return .{ .control = dup(self.control_fd), .ring = dup(self.control_fd) },
+            .file => return .{ .control = descriptors.open("/proc/self/exe"), .ring = descriptors.open("/proc/self/exe") },
+            .same => return .{ .control = descriptors.dup(self.control_fd), .ring = descriptors.dup(self.control_fd) },
             .closed => return .{ .control = 987_654, .ring = -1 },
-            .swapped => return .{ .control = dup(self.ring_fd), .ring = dup(self.control_fd) },
-            else => return .{ .control = dup(self.control_fd), .ring = if (kernel) -1 else dup(self.ring_fd) },
+            .swapped => return .{ .control = descriptors.dup(self.ring_fd), .ring = descriptors.dup(self.control_fd) },
+            else => return .{ .control = descriptors.dup(self.control_fd), .ring = if (kernel) -1 else descriptors.dup(self.ring_fd) },
         }
     }
 
-    /// A mapping of what the victim says about itself: an attacker may read that.
-    pub fn look(self: *Attacker, victim_control_fd: i32) void {
+    /// Tricks that no victim may take. The others are legal in some combination.
+    pub fn mustRefuse(self: *const Attacker) bool {
+        const ring = self.transport != 4;
+        return switch (self.trick) {
+            .unsealed_control, .small_control, .bad_magic, .bad_version, .pipe, .file, .closed, .other_transport => true,
+            .unsealed_ring, .odd_ring, .ring_lie, .swapped => ring,
+            // A control region of the ring's size is a legal, if pointless, ring.
+            .same => ring and self.ring_bytes != 4096,
+            .no_future_write => ring and self.trust == 2,
+            .none, .large_control, .huge_limit => false,
+        };
+    }
+
+    /// Takes what the victim made for its peer: among it a mapping of what it says about itself, which an attacker may read.
+    pub fn take(self: *Attacker, made: calls.Options) void {
+        self.doorbell = made.peer_doorbell_fd;
+        self.data = made.peer_data_fd;
+        self.link = made.peer_link_fd;
+        self.look(made.control_fd);
+        self.descriptors.victims = .{ descriptors.dup(made.control_fd), descriptors.dup(made.peer_link_fd) };
+        for ([_]i32{ made.control_fd, made.ring_fd }) |fd| _ = shut(fd);
+    }
+
+    fn look(self: *Attacker, victim_control_fd: i32) void {
         const bytes = map(victim_control_fd, control.bytes, false) catch return;
         self.victim_control = @ptrCast(@alignCast(bytes));
     }
 
     pub fn startFlipping(self: *Attacker) Failure!void {
         if (self.random.uintLessThan(u32, 24) != 0) return;
-        self.honest = false;
+        self.ledger.honest = false;
         self.flipper = std.Thread.spawn(.{ .stack_size = 64 << 10 }, flip, .{self}) catch return error.Machine;
     }
 
@@ -139,7 +160,7 @@ pub const Attacker = struct {
             const at = random.uintLessThan(u32, self.ring_bytes / 8) * 8;
             const word: *volatile u64 = @ptrCast(@alignCast(self.ring + at));
             word.* = if (random.boolean()) self.plausible(random) else random.int(u64);
-            if (random.uintLessThan(u32, 16) == 0) self.control.released_even = random.uintLessThan(u64, self.ring_bytes * 4);
+            if (random.uintLessThan(u32, 16) == 0) self.control.released(random.int(u32)).* = random.uintLessThan(u64, self.ring_bytes * 4);
         }
     }
 
@@ -152,39 +173,32 @@ pub const Attacker = struct {
     pub fn act(self: *Attacker) void {
         if (self.transport == 4) return self.actOnSocket();
         const random = self.random;
-        if (self.honest and random.uintLessThan(u32, 16) != 0) return self.sendHonestly();
-        self.honest = false;
-        switch (random.uintLessThan(u32, 13)) {
+        if (self.ledger.honest and random.uintLessThan(u32, 16) != 0) return self.sendHonestly();
+        self.ledger.honest = false;
+        switch (random.uintLessThan(u32, 14)) {
             0, 1 => self.putHeader(random.int(u64)),
             2, 3, 4 => self.putHeader(self.plausible(random)),
             5 => self.fragments(),
-            6 => self.control.released_even = if (random.boolean()) random.int(u64) else random.uintLessThan(u64, self.ring_bytes * 2),
+            6 => self.control.released(random.int(u32)).* = if (random.boolean()) random.int(u64) else random.uintLessThan(u64, self.ring_bytes * 2),
             7 => self.scribbleControl(),
             8 => self.ring8(),
             9 => self.scribbleRing(),
             10 => self.punch(),
-            11 => self.order(),
+            11, 12 => self.order(),
             else => self.sendHonestly(),
         }
     }
 
-    /// A frame about a reconfiguration that nobody asked for, with whatever in it, and sometimes descriptors that fit no path.
+    /// About reconfigurations that nobody asked for.
     fn order(self: *Attacker) void {
-        const random = self.random;
-        if (self.link >= 0 and random.uintLessThan(u32, 16) == 0) self.link = shut(self.link);
-        if (self.link < 0) return;
-        var frame: link.Frame = .{
-            .kind = @enumFromInt(random.uintLessThan(u32, 10)),
-            .attempt = random.uintLessThan(u32, 4),
-            .transport = random.uintLessThan(u32, 11),
-            .ring_bytes = if (random.boolean()) self.ring_bytes else random.int(u32),
-            .status = random.uintLessThan(u32, 24),
-            .first = if (random.boolean()) 0 else random.int(u64),
-        };
-        const fds = (&[_]i32{ self.ring_fd, self.control_fd })[0..random.uintLessThan(usize, 3)];
-        const size: usize = if (random.uintLessThan(u32, 8) == 0) random.uintLessThan(usize, @sizeOf(link.Frame)) else @sizeOf(link.Frame);
-        _ = fable.system.sendPacket(self.link, std.mem.asBytes(&frame)[0..size], fds);
-        self.control.orders +%= 1;
+        if (self.link >= 0 and self.random.uintLessThan(u32, 24) == 0) self.link = shut(self.link);
+        if (self.link < 0) {
+            self.control.orders +%= 1;
+            return;
+        }
+        const end: links.Link = .{ .random = self.random, .fd = self.link, .doorbell = self.doorbell, .control = self.control, .descriptors = &self.descriptors };
+        for (0..self.random.uintAtMost(u32, 3)) |_| end.lie(.{ .attempt = self.random.uintLessThan(u32, 3), .ring_bytes = self.ring_bytes });
+        self.descriptors.babble();
     }
 
     /// Exactly as an honest writer would: record, zeroed next header, header last.
@@ -204,16 +218,12 @@ pub const Attacker = struct {
                 at = 0;
                 length = record.length(0, size);
             }
-            const tag = self.sent;
-            for (0..size) |i| self.ring[at + 8 + i] = contentByte(tag, @intCast(i));
+            const tag = self.ledger.sent;
+            for (0..size) |i| self.ring[at + 8 + i] = ledgers.contentByte(tag, @intCast(i));
             self.zero((at + length) & (self.ring_bytes - 1));
             self.store(at, @bitCast(record.Header.of(.message, size, length)));
             self.position += length;
-            if (self.expected_head - self.expected_tail < max_expected) {
-                self.expected[self.expected_head % max_expected] = size;
-                self.expected_head += 1;
-                self.sent += 1;
-            } else self.honest = false;
+            if (self.ledger.full()) self.ledger.honest = false else self.ledger.send(size);
         }
     }
 
@@ -257,7 +267,7 @@ pub const Attacker = struct {
     fn scribbleControl(self: *Attacker) void {
         const random = self.random;
         const c = self.control;
-        switch (random.uintLessThan(u32, 9)) {
+        switch (random.uintLessThan(u32, 13)) {
             0 => c.sleep_word = random.int(u32),
             1 => c.rung_word = random.int(u32),
             2 => c.state = if (random.boolean()) random.int(u32) else random.uintLessThan(u32, 5),
@@ -266,6 +276,10 @@ pub const Attacker = struct {
             5 => c.write_epoch = random.int(u32),
             6 => c.ring_bytes = random.int(u32),
             7 => c.cpu = random.int(u32),
+            8 => c.orders +%= if (random.boolean()) 1 else random.int(u32),
+            9 => c.streamSent(random.int(u32)).* = if (random.boolean()) random.uintLessThan(u64, 4096) else random.int(u64),
+            10 => c.write_transport = random.int(u32),
+            11 => c.read_epoch = random.int(u32),
             else => {
                 const bytes: [*]volatile u8 = @ptrCast(c);
                 for (0..64) |_| bytes[random.uintLessThan(usize, control.bytes)] = random.int(u8);
@@ -299,14 +313,14 @@ pub const Attacker = struct {
     fn actOnSocket(self: *Attacker) void {
         const random = self.random;
         if (self.data < 0) return;
-        self.honest = false;
+        self.ledger.honest = false;
         var bytes: [2048]u8 = undefined;
         const size = random.uintLessThan(usize, bytes.len);
         random.bytes(bytes[0..size]);
         switch (random.uintLessThan(u32, 10)) {
             0 => self.data = shut(self.data),
             1 => self.ring8(),
-            2 => self.scribbleControl(),
+            2 => if (random.boolean()) self.scribbleControl() else self.order(),
             3, 4 => self.sendBytes(bytes[0..size]),
             5 => self.drain(),
             else => {
@@ -349,25 +363,21 @@ pub const Attacker = struct {
         unmap(@volatileCast(self.ring), self.ring_bytes);
         if (self.victim_control) |theirs| unmap(@ptrCast(@constCast(@volatileCast(theirs))), control.bytes);
         for ([_]i32{ self.control_fd, self.ring_fd, self.doorbell, self.data, self.link }) |fd| _ = shut(fd);
+        self.descriptors.deinit();
     }
 };
 
-/// Byte `index` of the honest message number `tag`.
-pub fn contentByte(tag: u32, index: u32) u8 {
-    return @truncate(tag *% 31 +% index *% 7 +% (index >> 8));
-}
-
 fn memory(size: u32) Failure!i32 {
     const rc = linux.memfd_create("fable-fuzz", mfd_cloexec_allow_sealing);
-    if (bad(rc)) return error.Machine;
+    if (descriptors.bad(rc)) return error.Machine;
     const fd: i32 = @intCast(rc);
-    if (bad(linux.ftruncate(fd, size))) return error.Machine;
+    if (descriptors.bad(linux.ftruncate(fd, size))) return error.Machine;
     return fd;
 }
 
 fn map(fd: i32, size: usize, writable: bool) Failure![*]u8 {
     const rc = linux.mmap(null, size, .{ .READ = true, .WRITE = writable }, .{ .TYPE = .SHARED }, fd, 0);
-    if (bad(rc)) return error.Machine;
+    if (descriptors.bad(rc)) return error.Machine;
     return @ptrFromInt(rc);
 }
 
@@ -380,21 +390,7 @@ fn seal(fd: i32, future_write: bool) void {
     _ = linux.fcntl(fd, f_add_seals, seals);
 }
 
-fn open(path: [*:0]const u8) i32 {
-    const rc = linux.open(path, .{ .ACCMODE = .RDONLY, .CLOEXEC = true }, 0);
-    return if (bad(rc)) -1 else @intCast(rc);
-}
-
-fn dup(fd: i32) i32 {
-    const rc = linux.fcntl(fd, linux.F.DUPFD_CLOEXEC, 0);
-    return if (bad(rc)) -1 else @intCast(rc);
-}
-
 fn shut(fd: i32) i32 {
-    _ = linux.close(fd);
+    descriptors.close(fd);
     return -1;
-}
-
-pub fn bad(rc: usize) bool {
-    return rc > std.math.maxInt(usize) - 4096;
 }
