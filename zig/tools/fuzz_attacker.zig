@@ -13,7 +13,6 @@ const links = @import("fuzz_link.zig");
 const descriptors = @import("fuzz_descriptors.zig");
 const Failure = @import("fuzz.zig").Failure;
 
-const mfd_cloexec_allow_sealing = 1 | 2;
 const f_add_seals = 1033;
 const seal_seal = 1;
 const seal_shrink = 2;
@@ -39,6 +38,7 @@ pub const Attacker = struct {
     data: i32 = -1,
     link: i32 = -1,
     descriptors: descriptors.Descriptors,
+    died: bool = false,
     position: u64 = 0,
     ledger: Ledger,
     victim_control: ?*const volatile control.Control = null,
@@ -59,8 +59,9 @@ pub const Attacker = struct {
             .odd_ring => made_ring = ring_bytes + 4096,
             else => {},
         }
-        const control_fd = try memory(made_control);
-        const ring_fd = try memory(made_ring);
+        const control_fd = descriptors.region(made_control, 0);
+        const ring_fd = descriptors.region(made_ring, 0);
+        if (control_fd < 0 or ring_fd < 0) return error.Machine;
         var self: Attacker = .{
             .random = random,
             .trick = trick,
@@ -174,6 +175,8 @@ pub const Attacker = struct {
         if (self.transport == 4) return self.actOnSocket();
         const random = self.random;
         if (self.ledger.honest and random.uintLessThan(u32, 16) != 0) return self.sendHonestly();
+        if (self.died) return;
+        if (self.ledger.honest and random.uintLessThan(u32, 8) == 0) return self.die();
         self.ledger.honest = false;
         switch (random.uintLessThan(u32, 14)) {
             0, 1 => self.putHeader(random.int(u64)),
@@ -187,6 +190,15 @@ pub const Attacker = struct {
             11, 12 => self.order(),
             else => self.sendHonestly(),
         }
+    }
+
+    /// As a process does that is killed; the count is so that the victim looks soon.
+    fn die(self: *Attacker) void {
+        self.ledger.honest = false;
+        self.died = true;
+        self.doorbell = shut(self.doorbell);
+        self.link = shut(self.link);
+        self.control.orders +%= 1;
     }
 
     /// About reconfigurations that nobody asked for.
@@ -366,14 +378,6 @@ pub const Attacker = struct {
         self.descriptors.deinit();
     }
 };
-
-fn memory(size: u32) Failure!i32 {
-    const rc = linux.memfd_create("fable-fuzz", mfd_cloexec_allow_sealing);
-    if (descriptors.bad(rc)) return error.Machine;
-    const fd: i32 = @intCast(rc);
-    if (descriptors.bad(linux.ftruncate(fd, size))) return error.Machine;
-    return fd;
-}
 
 fn map(fd: i32, size: usize, writable: bool) Failure![*]u8 {
     const rc = linux.mmap(null, size, .{ .READ = true, .WRITE = writable }, .{ .TYPE = .SHARED }, fd, 0);
