@@ -41,8 +41,9 @@ export type { OutsideConnectOptions, OutsideListenOptions, OutsideOptions } from
 export type { Buffer, ReadBuffer, WriteBuffer } from "./src/xio/buffer.ts";
 export type { Peer } from "./src/xio/connection.ts";
 export type { Reader, Writer } from "./src/xio/cursor.ts";
-export type { Handle, HandleStats } from "./src/xio/handle.ts";
+export type { Epochs, Handle, HandleStats, ReconfigureOptions } from "./src/xio/handle.ts";
 export { type ClosedCode, type ClosedReason, EMPTY, ENDED, ENOSPACE } from "./src/xio/outcomes.ts";
+export type { Reconfiguration, Reconfigurations } from "./src/xio/reconfigurations.ts";
 
 // Waiting for several at once
 export type { WaitLimits } from "./src/xio/limits.ts";

@@ -102,6 +102,7 @@ extern "C" {
 #define FABLE_BLOCK_EVENTS 11u      /* how many events fable_event() has to tell */
 #define FABLE_BLOCK_WRITE_TRANSPORT 12u
 #define FABLE_BLOCK_READ_TRANSPORT 13u
+#define FABLE_BLOCK_COMING 14u      /* 1: the peer's marker is on its way, reading on leads to FABLE_MOVED */
 
 #define FABLE_WINDOWS 1u /* fable_channel_options.flags: this end lays out records itself, so only fable_cross() moves it */
 
@@ -198,7 +199,7 @@ typedef struct fable_switch_event {
     uint32_t from, to;    /* FABLE_TRANSPORT_* */
     uint32_t epoch;       /* of the direction, after it */
     uint32_t reason;      /* FABLE_REASON_* */
-    uint32_t status;      /* of a refusal: minus the FABLE_* code */
+    uint32_t status;      /* of a refusal: minus the FABLE_* code; 0: a newer order took its place */
     uint32_t old_bytes;   /* bytes still in the old path then */
     uint64_t at_ns;       /* fable_now_ns() */
 } fable_switch_event;

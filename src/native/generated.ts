@@ -116,6 +116,8 @@ export const BLOCK_CROSSING = 10;
 export const BLOCK_EVENTS = 11;
 export const BLOCK_WRITE_TRANSPORT = 12;
 export const BLOCK_READ_TRANSPORT = 13;
+/** 1: the peer's marker is on its way, reading on leads to FABLE_MOVED */
+export const BLOCK_COMING = 14;
 /** fable_channel_options.flags: this end lays out records itself, so only fable_cross() moves it */
 export const WINDOWS = 1;
 /** offered to the peer; outgoing only */

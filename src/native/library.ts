@@ -18,7 +18,9 @@ export interface Library {
   channel_doorbell(handle: number): number;
   refill(handle: number): number;
   consume(handle: number, bytes: number, messages: number, payloadBytes: number): number;
+  give_back(handle: number, offset: number, bytes: number, messages: number, payloadBytes: number): number;
   space(handle: number): number;
+  room(handle: number, needed: number): number;
   publish(handle: number, bytes: number, word0: number, word1: number, messages: number, payloadBytes: number): number;
   pump(handle: number): number;
   close_write(handle: number): number;

@@ -121,6 +121,13 @@ export const statusMeanings: readonly StatusMeaning[] = [
     cause: "the peer uses another memory layout",
     remedy: "Run the same version of FABLE on both ends.",
   },
+  {
+    status: -20,
+    name: "MOVED",
+    code: "PROTOCOL",
+    cause: "what follows lies in another read arena",
+    remedy: "Take that arena first.",
+  },
 ];
 
 const SYSTEM_STATUS = -13;

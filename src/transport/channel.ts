@@ -3,54 +3,28 @@
  * watches its doorbell, and takes it down in the right order (no more waiting, views detached, memory unmapped).
  */
 import {
+  BLOCK_COMING,
+  BLOCK_CROSSING,
   BLOCK_DETAIL,
+  BLOCK_EVENTS,
   BLOCK_FREE,
   BLOCK_PEER_STATE,
   BLOCK_SLEEPS,
   BLOCK_WORDS,
   BLOCK_WRITE_OFFSET,
-  CHANNEL_OPTIONS_CONTROL_FD,
-  CHANNEL_OPTIONS_FLAGS,
-  CHANNEL_OPTIONS_HANDLE,
-  CHANNEL_OPTIONS_MAX_MESSAGE_BYTES,
-  CHANNEL_OPTIONS_PEER_DATA_FD,
-  CHANNEL_OPTIONS_PEER_DOORBELL_FD,
-  CHANNEL_OPTIONS_PEER_LINK_FD,
-  CHANNEL_OPTIONS_RING_BYTES,
-  CHANNEL_OPTIONS_RING_FD,
-  CHANNEL_OPTIONS_ROLE,
-  CHANNEL_OPTIONS_SIZE_BYTES,
-  CHANNEL_OPTIONS_TRANSPORT,
-  CHANNEL_OPTIONS_TRUST,
-  CHANNEL_OPTIONS_WORDS,
   FAULT_DOORBELL,
   MAX_HANDLES,
   OK,
-  PEER_CONTROL_FD,
-  PEER_DATA_FD,
-  PEER_DOORBELL_FD,
-  PEER_HANDLE,
-  PEER_LINK_FD,
-  PEER_PEER_MAX_MESSAGE_BYTES,
-  PEER_PEER_RING_BYTES,
-  PEER_PID_FD,
-  PEER_RING_FD,
-  PEER_SIZE_BYTES,
-  PEER_TRUST,
-  PEER_WORDS,
   READABLE,
-  ROLE_ACCEPTOR,
-  ROLE_INITIATOR,
-  TRUSTED,
-  UNTRUSTED,
-  WINDOWS,
   WRITABLE,
 } from "../native/generated.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { DoorbellWatch } from "../runtime/runtime.ts";
-import { type Figures, figuresOf, STATS_FIELDS } from "./figures.ts";
+import { type Figures, readFigures } from "./figures.ts";
 import type { ChannelSettings, MadeDescriptors, PeerDescriptors } from "./halves.ts";
+import { Moves, type MovesPort } from "./moves.ts";
+import { type Agreed, attachPeer, closeDescriptors, newChannel } from "./native-channel.ts";
 import { type ReadPort, RecordReader } from "./record-reader.ts";
 import { RecordWriter, type WritePort } from "./records.ts";
 import type { Transport } from "./transport.ts";
@@ -64,18 +38,24 @@ const PEER_STATES: readonly PeerState[] = ["open", "write-closed", "closed", "fa
 const DOORBELL_SLACK = 8;
 /** How often a half-closed socket that is full is tried again. */
 const PUMP_MS = 1;
-const NONE = -1;
 
-export class Channel implements WritePort, ReadPort, Waitable {
+export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
   readonly native: Native;
   /** The native handle. */
   readonly handle: number;
-  readonly transport: Transport;
   readonly writer: RecordWriter;
+  /** Where its directions are, and how they get elsewhere. */
+  readonly moves: Moves;
   /** Called by the waiter with what is ready of what was wanted. */
   onReady: (ready: number) => void = () => {};
   /** Called when the peer turned out to be gone or at fault; what it committed before can still be read. */
   onEnd: () => void = () => {};
+  /** Called when the outgoing direction may cross: does it, unless something is in the way. `late`: after the deadline in any case. */
+  onCrossing: (late: boolean) => boolean = () => false;
+  /** Whether the writer may go on elsewhere: not while a cursor fills what it placed. */
+  mayStretch: () => boolean = () => true;
+  /** Called when the incoming direction is about to move, and perhaps nobody reads. */
+  onComing: () => void = () => {};
   /** The status that ended writing, or 0. */
   writeStatus = 0;
   /** Whether waiting may spin: not if the peer needs this very thread to go on. */
@@ -84,7 +64,7 @@ export class Channel implements WritePort, ReadPort, Waitable {
   faulted = false;
 
   /** Kept by the waiter: place in its table, what is wanted, whether a flush is due. */
-  slot = NONE;
+  slot = -1;
   wanted = 0;
   dirtyQueued = false;
   /** Whether waiting keeps the process alive, and whether somebody waits for the end. */
@@ -106,35 +86,19 @@ export class Channel implements WritePort, ReadPort, Waitable {
 
   /** Makes this end's half: regions mapped and sealed, no peer yet. The handle belongs to the calling thread. */
   static make(native: Native, settings: ChannelSettings): Channel {
-    const { library } = native;
-    const words = new Uint32Array(CHANNEL_OPTIONS_WORDS);
-    words[CHANNEL_OPTIONS_SIZE_BYTES] = words.byteLength;
-    words[CHANNEL_OPTIONS_ROLE] = settings.role === "initiator" ? ROLE_INITIATOR : ROLE_ACCEPTOR;
-    words[CHANNEL_OPTIONS_TRANSPORT] = settings.transport.code;
-    words[CHANNEL_OPTIONS_TRUST] = settings.trust === "trusted" ? TRUSTED : UNTRUSTED;
-    words[CHANNEL_OPTIONS_RING_BYTES] = settings.ringBytes;
-    words[CHANNEL_OPTIONS_MAX_MESSAGE_BYTES] = settings.maxMessageBytes;
-    words[CHANNEL_OPTIONS_FLAGS] = WINDOWS;
-    check(library, library.channel_new(words), "make a channel");
-    const made: MadeDescriptors = {
-      controlFd: words[CHANNEL_OPTIONS_CONTROL_FD] | 0,
-      ringFd: descriptor(words[CHANNEL_OPTIONS_RING_FD]),
-      doorbellFd: descriptor(words[CHANNEL_OPTIONS_PEER_DOORBELL_FD]),
-      linkFd: descriptor(words[CHANNEL_OPTIONS_PEER_LINK_FD]),
-      dataFd: descriptor(words[CHANNEL_OPTIONS_PEER_DATA_FD]),
-    };
-    return new Channel(native, settings.transport, words[CHANNEL_OPTIONS_HANDLE], made);
+    const { handle, made } = newChannel(native, settings);
+    return new Channel(native, settings.transport, handle, made);
   }
 
   private constructor(native: Native, transport: Transport, handle: number, made: MadeDescriptors) {
     this.native = native;
     this.handle = handle;
-    this.transport = transport;
     this.#waiter = waiterOf(native);
     this.#base = handle % MAX_HANDLES * BLOCK_WORDS;
     this.#made = made;
-    this.writer = new RecordWriter(this.#arena(0), this);
+    this.writer = new RecordWriter(this.arena(0), this);
     this.writer.flushBytes = 1;
+    this.moves = new Moves(this, transport);
   }
 
   /** What the peer needs. Close with {@link closeMade} once it was passed on. */
@@ -144,38 +108,18 @@ export class Channel implements WritePort, ReadPort, Waitable {
   }
 
   closeMade(): void {
-    const made = this.#made;
-    if (made === undefined) return;
+    if (this.#made !== undefined) closeDescriptors(this.native, this.#made);
     this.#made = undefined;
-    for (const fd of [made.controlFd, made.ringFd, made.doorbellFd, made.linkFd, made.dataFd]) {
-      if (fd !== undefined) this.native.library.close(fd);
-    }
   }
 
   /** Takes the peer's half in, after verifying it. From here on the channel carries messages. */
-  attach(peer: PeerDescriptors): { readonly maxMessageBytes: number; readonly peerRingBytes: number } {
-    const { library } = this.native;
-    const words = new Uint32Array(PEER_WORDS);
-    words[PEER_SIZE_BYTES] = words.byteLength;
-    words[PEER_HANDLE] = this.handle;
-    words[PEER_TRUST] = peer.trust === "trusted" ? TRUSTED : UNTRUSTED;
-    words[PEER_CONTROL_FD] = peer.controlFd;
-    words[PEER_RING_FD] = peer.ringFd ?? NONE;
-    words[PEER_DOORBELL_FD] = peer.doorbellFd ?? NONE;
-    words[PEER_LINK_FD] = peer.linkFd ?? NONE;
-    words[PEER_DATA_FD] = peer.dataFd ?? NONE;
-    words[PEER_PID_FD] = peer.pidFd ?? NONE;
-    // A second look at the peer's control region, for its figures: they stay readable when the channel itself has ended.
-    const observer = library.control_map(peer.controlFd);
-    const attached = library.channel_attach(words);
-    if (attached >= 0) this.#observer = check(library, observer, "map the peer's figures");
-    else if (observer >= 0) library.control_unmap(observer);
-    check(library, attached, "attach the peer's half of a channel");
-    const maxMessageBytes = words[PEER_PEER_MAX_MESSAGE_BYTES];
-    this.#reader = new RecordReader(this.#arena(1), this, maxMessageBytes);
+  attach(peer: PeerDescriptors): Agreed {
+    const { observer, ...agreed } = attachPeer(this.native, this.handle, peer);
+    this.#observer = observer;
+    this.#reader = new RecordReader(this.arena(1), this, agreed.maxMessageBytes);
     // A runtime takes long over a socket, and nobody sleeps before the next turn: whoever waits for the connection has it earlier.
     this.native.runtime.nextTurn(() => this.#watchDoorbell());
-    return { maxMessageBytes, peerRingBytes: words[PEER_PEER_RING_BYTES] };
+    return agreed;
   }
 
   #watchDoorbell(): void {
@@ -208,15 +152,38 @@ export class Channel implements WritePort, ReadPort, Waitable {
     this.writer.flushBytes = this.writer.longBatchBytes;
     const status = this.native.library.publish(this.handle, bytes, word0, word1, messages, payloadBytes);
     if (status < 0) this.writeStatus = status;
-    else this.pump();
+    else if (this.moves.pumped) this.pump();
+    // In the middle of laying out is no time to cross; before the next record is.
+    if (this.crossing) this.writer.lookAgain();
+  }
+
+  /** The next path is ready, and this end may still take it. */
+  get crossing(): boolean {
+    return this.native.blocks[this.#base + BLOCK_CROSSING] !== 0 && !this.#writeClosed;
+  }
+
+  /** The peer's marker is on its way: reading on leads to the next path. */
+  get coming(): boolean {
+    return this.native.blocks[this.#base + BLOCK_COMING] !== 0;
+  }
+
+  cross(): boolean {
+    return this.crossing && this.onCrossing(false);
+  }
+
+  stretch(needed: number): number {
+    if (!this.mayStretch()) return -1;
+    const free = this.native.library.room(this.handle, needed);
+    return free < needed ? -1 : this.block(BLOCK_WRITE_OFFSET);
   }
 
   /** Copies one message, publishes it at once, and says whether it did. Only while the writer is settled. */
   post(message: Uint8Array): boolean {
-    if (!this.transport.sharedMemory) return false;
+    if (this.moves.outgoing.pumped) return false;
     if (this.native.library.send(this.handle, message, message.length) !== OK) return false;
     this.#turnMessages++;
     this.writer.moved(this.block(BLOCK_WRITE_OFFSET), this.block(BLOCK_FREE));
+    this.cross();
     return true;
   }
 
@@ -227,6 +194,7 @@ export class Channel implements WritePort, ReadPort, Waitable {
   take(into: Uint8Array): number {
     const size = this.native.library.take(this.handle, into, into.length);
     if (size >= 0) this.reader.took();
+    else this.#heed();
     return size;
   }
 
@@ -245,13 +213,39 @@ export class Channel implements WritePort, ReadPort, Waitable {
   }
 
   refill(): number {
-    return this.native.library.refill(this.handle);
+    const got = this.native.library.refill(this.handle);
+    this.#heed();
+    return got;
+  }
+
+  nextArena(): ArrayBuffer {
+    this.moves.movedIn();
+    return this.arena(1);
+  }
+
+  retire(epoch: number, messages: number, payloadBytes: number): void {
+    this.native.library.retire(this.handle, 1, epoch, messages, payloadBytes);
   }
 
   consume(bytes: number, messages: number, payloadBytes: number): void {
     this.native.library.consume(this.handle, bytes, messages, payloadBytes);
     // What waits in a socket for want of memory here is announced by nobody.
-    if (!this.transport.sharedMemory) this.#waiter.rung();
+    if (this.moves.incoming.pumped) this.#waiter.rung();
+  }
+
+  /** Native calls hear what the peer says about reconfigurations; this end has to know as well. */
+  #heed(): void {
+    const { blocks } = this.native;
+    if ((blocks[this.#base + BLOCK_EVENTS] | blocks[this.#base + BLOCK_CROSSING]) === 0) return;
+    if (this.crossing) this.onCrossing(true);
+    this.moves.hear();
+  }
+
+  /** Takes what the peer said about reconfigurations. Whoever waited natively calls this afterwards. */
+  attended(): void {
+    if (this.#closed) return;
+    this.#heed();
+    if (this.coming) this.onComing();
   }
 
   block(word: number): number {
@@ -280,18 +274,14 @@ export class Channel implements WritePort, ReadPort, Waitable {
 
   /** This end's figures and the peer's. */
   figures(): Figures {
-    const { library } = this.native;
-    const own = new BigUint64Array(STATS_FIELDS);
-    const peer = new BigUint64Array(STATS_FIELDS);
-    check(library, library.channel_stats(this.handle, own), "read a channel's figures");
-    if (this.#observer !== undefined) check(library, library.control_stats(this.#observer, peer), "read the peer's figures");
-    return figuresOf(own, peer);
+    return readFigures(this.native.library, this.handle, this.#observer);
   }
 
   /** Kernel transports: sends on what the socket did not take yet; waits for it to become writable if that is not all. */
   pump(): void {
-    if (this.#closed || this.transport.sharedMemory) return;
+    if (this.#closed || !this.moves.pumped) return;
     const queued = this.native.library.pump(this.handle);
+    if (queued === 0) this.moves.pumpedDry();
     if (queued < 0) this.writeStatus = queued;
     else if (queued > 0 && !this.#writeClosed) this.#waiter.want(this, WRITABLE);
     // Half-closed, a channel counts as writable whatever its socket says, because writing would fail at once.
@@ -356,12 +346,23 @@ export class Channel implements WritePort, ReadPort, Waitable {
     this.#watch?.setRef(on);
   }
 
+  /** Hears the peer out. */
+  listen(): void {
+    if (this.#closed) return;
+    this.native.library.attend(this.handle);
+    this.attended();
+  }
+
   #rung(bytes: number): void {
+    if (this.#closed) return;
+    // The count of what it may ring is of after hearing what it said.
+    this.native.library.attend(this.handle);
     this.#rings = this.#rings + bytes >>> 0;
-    // The peer may ring once for each announced sleep; one that rings without being asked would keep this thread busy for nothing.
+    // The peer may ring once for each announced sleep and each order; one that rings without being asked would keep this thread busy for nothing.
     const unasked = this.#rings - this.block(BLOCK_SLEEPS) | 0;
-    if (unasked > DOORBELL_SLACK) this.fault(FAULT_DOORBELL);
-    else this.#waiter.rung();
+    if (unasked > DOORBELL_SLACK) return this.fault(FAULT_DOORBELL);
+    this.attended();
+    this.#waiter.rung();
   }
 
   /** A closing peer says so before its doorbell goes; one that said nothing is dead. */
@@ -382,21 +383,18 @@ export class Channel implements WritePort, ReadPort, Waitable {
     this.#watch?.close();
     this.closeMade();
     this.writer.detach();
+    this.moves.detach();
     this.#reader?.detach();
     const { library } = this.native;
     if (this.#observer !== undefined) library.control_unmap(this.#observer);
     check(library, library.channel_close(this.handle), "close a channel");
   }
 
-  #arena(which: number): ArrayBuffer {
+  /** The memory of the path in use: 0 to write into, 1 to read from. */
+  arena(which: number): ArrayBuffer {
     const sizeBytes = new Uint32Array(1);
     const pointer = this.native.library.channel_arena(this.handle, which, sizeBytes);
     if (pointer === null) throw new Error("a channel without its memory");
     return this.native.runtime.arrayBuffer(pointer, sizeBytes[0]);
   }
-}
-
-function descriptor(word: number): number | undefined {
-  const fd = word | 0;
-  return fd < 0 ? undefined : fd;
 }

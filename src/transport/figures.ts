@@ -1,5 +1,8 @@
 /** Counts of a channel, as numbers: exact up to 2^53. */
 
+import type { Library } from "../native/library.ts";
+import { check } from "../native/status.ts";
+
 /** Words of 64 bits in `fable_stats`. */
 export const STATS_FIELDS = 12;
 
@@ -36,4 +39,13 @@ export function figuresOf(own: BigUint64Array, peer: BigUint64Array): Figures {
     blockedNs: Number(own[6]),
     waitedNs: Number(own[7]),
   };
+}
+
+/** A channel's figures: its own, and through the `observer` mapping the peer's. */
+export function readFigures(library: Library, handle: number, observer: number | undefined): Figures {
+  const own = new BigUint64Array(STATS_FIELDS);
+  const peer = new BigUint64Array(STATS_FIELDS);
+  check(library, library.channel_stats(handle, own), "read a channel's figures");
+  if (observer !== undefined) check(library, library.control_stats(observer, peer), "read the peer's figures");
+  return figuresOf(own, peer);
 }

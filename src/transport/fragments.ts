@@ -22,6 +22,8 @@ export class FragmentWriter {
   /** Lays out as many fragments as fit; true when the message is complete. */
   step(writer: RecordWriter): boolean {
     const total = this.message.length;
+    // A path that it moved to meanwhile may take it whole.
+    if (this.#written === 0 && total <= writer.maxPayloadBytes) return this.#whole(writer);
     while (this.#written < total) {
       const lead = this.#written === 0 ? TOTAL_BYTES : 0;
       const data = Math.min(total - this.#written, writer.maxPayloadBytes - lead);
@@ -32,6 +34,15 @@ export class FragmentWriter {
       this.#written += data;
       writer.commit(lead + data, lead !== 0 ? RECORD_FIRST : this.#written === total ? RECORD_LAST : RECORD_MORE);
     }
+    return true;
+  }
+
+  #whole(writer: RecordWriter): boolean {
+    const at = writer.place(this.message.length);
+    if (at < 0) return false;
+    writer.bytes.set(this.message, at);
+    writer.commit(this.message.length);
+    this.#written = this.message.length;
     return true;
   }
 }

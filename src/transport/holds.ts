@@ -9,6 +9,7 @@ export interface Hold {
   messages: number;
   payloadBytes: number;
   released: boolean;
+  readonly ledger: HoldLedger;
 }
 
 export class HoldLedger {
@@ -18,11 +19,22 @@ export class HoldLedger {
   #queue: Hold[] = [];
 
   add(bytes: number, messages: number, payloadBytes: number): Hold {
-    const hold: Hold = { bytes, messages, payloadBytes, released: false };
+    const hold: Hold = { bytes, messages, payloadBytes, released: false, ledger: this };
     this.#queue.push(hold);
     this.pieces++;
     this.bytes += bytes;
     return hold;
+  }
+
+  /** What is in the stretches not yet given back. */
+  get lent(): { readonly messages: number; readonly payloadBytes: number } {
+    let messages = 0;
+    let payloadBytes = 0;
+    for (const hold of this.#queue) {
+      messages += hold.messages;
+      payloadBytes += hold.payloadBytes;
+    }
+    return { messages, payloadBytes };
   }
 
   /** Ends a hold; what can be given to the writer now, as one sum, if anything. */

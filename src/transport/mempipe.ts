@@ -7,7 +7,9 @@ import type { Transport } from "./transport.ts";
 export const mempipe: Transport = {
   name: "mempipe",
   code: TRANSPORT_MEMPIPE,
+  first: true,
   sharedMemory: true,
+  pumped: false,
   waiting: "adaptive",
   trust: "trusted",
   description: "shared-memory ring; spins while messages are frequent, then sleeps",
@@ -16,7 +18,9 @@ export const mempipe: Transport = {
 export const mempipeSpin: Transport = {
   name: "mempipe-spin",
   code: TRANSPORT_MEMPIPE_SPIN,
+  first: true,
   sharedMemory: true,
+  pumped: false,
   waiting: "spin",
   trust: "trusted",
   description: "shared-memory ring; never sleeps: the lowest latency between two cores with nothing else to do",
@@ -25,7 +29,9 @@ export const mempipeSpin: Transport = {
 export const mempipeFutex: Transport = {
   name: "mempipe-futex",
   code: TRANSPORT_MEMPIPE_FUTEX,
+  first: true,
   sharedMemory: true,
+  pumped: false,
   waiting: "futex",
   trust: "trusted",
   description: "shared-memory ring; sleeps at once: the fewest cycles, and right for two ends on one core",

@@ -3,10 +3,12 @@
  * here once more is what could hurt if a trusted peer scribbled afterwards.
  */
 import {
+  BLOCK_READ_EPOCH,
   BLOCK_READ_LIMIT,
   BLOCK_READ_OFFSET,
   FAULT_FRAGMENT,
   FAULT_LENGTH,
+  MOVED,
   PEER_FAULT,
   RECORD_END,
   RECORD_FIRST,
@@ -29,7 +31,22 @@ export interface ReadPort {
   block(word: number): number;
   /** The peer broke the protocol: ends the channel. */
   fault(detail: number): void;
+  /** After MOVED: the arena in which the records that follow lie. */
+  nextArena(): ArrayBuffer;
+  /** Nothing of the arena of `epoch` is looked at any more; so much of it was lent and not consumed when the direction moved. */
+  retire(epoch: number, messages: number, payloadBytes: number): void;
 }
+
+/** An arena that the direction moved away from while something of it was looked at. */
+interface LeftArena {
+  readonly epoch: number;
+  readonly arena: Uint8Array<ArrayBuffer>;
+  readonly ledger: HoldLedger;
+  messages: number;
+  payloadBytes: number;
+}
+
+const NOTHING = new Uint8Array(0);
 
 /** What lies behind the pause mark. */
 const Crossed = { nothing: 0, onward: 1, atMessage: 2 } as const;
@@ -52,9 +69,11 @@ export class RecordReader {
   status = 0;
   /** After {@link nextPiece}: whether it was the message's last. */
   pieceIsLast = false;
-  readonly arena: Uint8Array<ArrayBuffer>;
+  arena: Uint8Array<ArrayBuffer>;
   /** The arena's headers. */
-  readonly words: Int32Array;
+  words: Int32Array;
+  /** How many transports this direction has had before this one. */
+  epoch: number;
 
   /** The walk: next record, end of the window, and where to pause for giving space back. */
   offset = 0;
@@ -65,19 +84,23 @@ export class RecordReader {
   /** Windows so far: what was noted about offsets of an earlier one is void. */
   windows = 0;
   readonly #port: ReadPort;
-  readonly #capacityBytes: number;
+  #capacityBytes: number;
   readonly #assembly: Reassembly;
   /** Walked, not held, not yet given back: from this offset, with these counts. */
   #doneFrom = 0;
   #doneMessages = 0;
   #donePayload = 0;
-  readonly #holds = new HoldLedger();
+  #holds = new HoldLedger();
+  /** Arenas of earlier epochs: with pieces that are lent, and one with the current message, if nobody has moved on from it. */
+  readonly #left: LeftArena[] = [];
+  #leftPieces = 0;
 
   constructor(arena: ArrayBuffer, port: ReadPort, maxMessageBytes: number) {
     this.arena = new Uint8Array(arena);
-    this.memory = this.arena;
+    this.memory = NOTHING;
     this.words = new Int32Array(arena);
     this.#port = port;
+    this.epoch = port.block(BLOCK_READ_EPOCH);
     this.#capacityBytes = arena.byteLength;
     this.#assembly = new Reassembly(maxMessageBytes);
   }
@@ -86,7 +109,7 @@ export class RecordReader {
   next(): boolean {
     for (;;) {
       if (this.offset >= this.#stop) {
-        const crossed = this.#cross();
+        const crossed = this.#cross(true);
         if (crossed !== Crossed.onward) return crossed === Crossed.atMessage;
       }
       const at = this.offset;
@@ -114,7 +137,7 @@ export class RecordReader {
 
   /** At the window's end: gets the next window, without moving. False if there is none now. */
   nextWindow(): boolean {
-    return this.#cross() === Crossed.onward;
+    return this.#cross(false) === Crossed.onward;
   }
 
   /** True if the walk has not reached the window's end: {@link next} will not need to look at the ring. */
@@ -122,11 +145,12 @@ export class RecordReader {
     return this.offset < this.limit;
   }
 
-  /** Pieces of the arena that are lent out, and their bytes. */
+  /** Pieces that are lent out, of this arena and of those before it. */
   get heldPieces(): number {
-    return this.#holds.pieces;
+    return this.#holds.pieces + this.#leftPieces;
   }
 
+  /** Bytes of this arena that are lent out. */
   get heldBytes(): number {
     return this.#holds.bytes;
   }
@@ -140,7 +164,8 @@ export class RecordReader {
 
   /** Gives a held record back; the writer gets the space once everything before it is back too. */
   unhold(hold: Hold): void {
-    const back = this.#holds.release(hold);
+    const back = hold.ledger.release(hold);
+    if (hold.ledger !== this.#holds) return this.#unholdLeft(hold.ledger);
     if (back === undefined) return;
     this.#port.consume(back.bytes, back.messages, back.payloadBytes);
   }
@@ -151,6 +176,13 @@ export class RecordReader {
     if (bytes === 0 || this.#holds.pieces !== 0 || this.#ahead) return;
     this.#port.consume(bytes, this.#doneMessages, this.#donePayload);
     this.#clearDone();
+  }
+
+  /** Nobody looks at the current message any more: there is none, until {@link next}. */
+  forget(): void {
+    if (this.#ahead) return;
+    this.memory = NOTHING;
+    this.at = this.length = 0;
   }
 
   /**
@@ -203,6 +235,7 @@ export class RecordReader {
       this.#doneFrom =
         0;
     this.arena.buffer.transfer(0);
+    for (const { arena } of this.#left.splice(0)) arena.buffer.transfer(0);
   }
 
   /** Takes the assembled message over: the reader forgets its memory. */
@@ -218,8 +251,8 @@ export class RecordReader {
     return true;
   }
 
-  /** At the pause mark: gives space back in mid-window, or gets the next window. */
-  #cross(): Crossed {
+  /** At the pause mark: gives space back in mid-window, or gets the next window. `onward`: nobody looks at the current message any more. */
+  #cross(onward: boolean): Crossed {
     if (this.#ahead) {
       this.#ahead = false;
       this.#setStop();
@@ -232,7 +265,12 @@ export class RecordReader {
     }
     // What was walked while earlier pieces are held goes back together with them.
     if (this.offset !== this.#doneFrom) this.hold().released = true;
-    const got = this.#port.refill();
+    if (onward && this.#left.length !== 0) this.#retireFree();
+    let got = this.#port.refill();
+    while (got === MOVED) {
+      this.#adopt(onward);
+      got = this.#port.refill();
+    }
     if (got <= 0) {
       this.status = got;
       return Crossed.nothing;
@@ -246,6 +284,42 @@ export class RecordReader {
     if (this.limit > this.offset && this.limit <= this.#capacityBytes) return Crossed.onward;
     this.#fault(FAULT_LENGTH);
     return Crossed.nothing;
+  }
+
+  /** Everything of the arena was handed out; what follows lies in another. */
+  #adopt(onward: boolean): void {
+    const left: LeftArena = { epoch: this.epoch, arena: this.arena, ledger: this.#holds, ...this.#holds.lent };
+    this.epoch = this.#port.block(BLOCK_READ_EPOCH);
+    const arena = this.#port.nextArena();
+    this.arena = new Uint8Array(arena);
+    this.words = new Int32Array(arena);
+    this.#capacityBytes = arena.byteLength;
+    this.offset =
+      this.limit =
+      this.#stop =
+      this.#doneFrom =
+        0;
+    this.windows++;
+    this.#holds = new HoldLedger();
+    this.#leftPieces += left.ledger.pieces;
+    this.#left.push(left);
+    this.#retireFree(onward ? undefined : this.memory);
+  }
+
+  /** Gives back the arenas before this one of which nothing is lent, except the one that holds `current`. */
+  #retireFree(current?: Uint8Array): void {
+    for (const left of [...this.#left]) {
+      if (left.ledger.pieces !== 0 || left.arena === current) continue;
+      this.#left.splice(this.#left.indexOf(left), 1);
+      left.arena.buffer.transfer(0);
+      this.#port.retire(left.epoch, left.messages, left.payloadBytes);
+    }
+  }
+
+  #unholdLeft(ledger: HoldLedger): void {
+    this.#leftPieces = 0;
+    for (const left of this.#left) this.#leftPieces += left.ledger.pieces;
+    if (ledger.pieces === 0) this.#retireFree(this.memory);
   }
 
   #setStop(): void {

@@ -29,6 +29,10 @@ export interface WritePort {
   publish(bytes: number, word0: number, word1: number, messages: number, payloadBytes: number): void;
   /** A batch was begun that somebody must {@link RecordWriter.flush}. */
   dirty(): void;
+  /** Short of room, with at most a batch laid out: takes the next path if one is ready. True: the writer lays out elsewhere now. */
+  cross(): boolean;
+  /** Short of room, with nothing laid out: the offset of another stretch of at least `needed` bytes; -1: this transport has none, or no room. */
+  stretch(needed: number): number;
 }
 
 /**
@@ -37,13 +41,16 @@ export interface WritePort {
  * release store makes the whole batch visible.
  */
 export class RecordWriter {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly capacityBytes: number;
+  /** The arena. {@link adopt} replaces it, and everything that follows from its size. */
+  bytes: Uint8Array<ArrayBuffer>;
+  capacityBytes: number;
   /** The longest payload of one record; longer messages travel in fragments. */
-  readonly maxPayloadBytes: number;
+  maxPayloadBytes: number;
   /** A batch this long is flushed without being asked, so that the reader can start; {@link longBatchBytes} unless its owner is in a hurry. */
   flushBytes: number;
-  readonly longBatchBytes: number;
+  longBatchBytes: number;
+  /** The arena is a heap, of which a stretch at a time is laid out; no record follows the end of one at the arena's beginning. */
+  inStretches = false;
 
   /** The record last placed: offset of its header, its whole length, and the bytes skipped before it at the ring's end. */
   at = 0;
@@ -52,7 +59,7 @@ export class RecordWriter {
 
   /** Offset where the next record goes. */
   head = 0;
-  readonly #words: Int32Array;
+  #words: Int32Array;
   readonly #port: WritePort;
   /** Bytes known to be free after `head`; refreshed from the port only when short. */
   #room = 0;
@@ -74,6 +81,45 @@ export class RecordWriter {
     this.flushBytes = this.longBatchBytes;
   }
 
+  /**
+   * Goes on in another arena. What was laid out in the old one and not flushed is no longer this writer's: its memory is the answer.
+   */
+  adopt(arena: ArrayBuffer, head: number, room: number, inStretches: boolean): Uint8Array<ArrayBuffer> {
+    const left = this.bytes;
+    this.inStretches = inStretches;
+    this.bytes = new Uint8Array(arena);
+    this.#words = new Int32Array(arena);
+    this.capacityBytes = arena.byteLength;
+    this.maxPayloadBytes = arena.byteLength >>> 2;
+    this.longBatchBytes = Math.min(arena.byteLength >>> 3, 32 * 1024);
+    this.flushBytes = Math.min(this.flushBytes, this.longBatchBytes);
+    this.at = this.length = this.pad = 0;
+    this.head = head;
+    this.#room = room;
+    this.#outstanding =
+      this.#batchBytes =
+      this.#batchMessages =
+      this.#batchPayload =
+        0;
+    return left;
+  }
+
+  /** Nothing is reserved: what is laid out and not published is a batch that can be flushed. */
+  get atRest(): boolean {
+    return this.#outstanding === this.#batchBytes;
+  }
+
+  /** Where the record after the last published one begins. */
+  get published(): number {
+    const at = this.head - this.#outstanding;
+    return at < 0 ? at + this.capacityBytes : at;
+  }
+
+  /** The port has news: the next record that is placed asks it. */
+  lookAgain(): void {
+    this.#room = 0;
+  }
+
   /** Nothing is laid out or reserved that is not published. */
   get settled(): boolean {
     return this.#outstanding === 0;
@@ -90,7 +136,10 @@ export class RecordWriter {
     return this.#batchBytes;
   }
 
-  /** Finds room for a record of `size` payload bytes (at most `maxPayloadBytes`): the offset of its payload, or -1 if the ring is full. */
+  /**
+   * Finds room for a record of `size` payload bytes (at most `maxPayloadBytes`): the offset of its payload, or -1 if the ring is full. It may
+   * be in another arena than before, and the record too long for that one; then the answer is -1 as well.
+   */
   place(size: number): number {
     let at = this.head;
     let pad = 0;
@@ -99,7 +148,11 @@ export class RecordWriter {
       at = 0;
     }
     const length = recordLength(at, size);
-    if (pad + length > this.#room && !this.#refresh(pad + length)) return -1;
+    if (pad + length > this.#room) {
+      const found = this.#refresh(pad + length);
+      if (this.atRest && this.#port.cross()) return size > this.maxPayloadBytes ? -1 : this.place(size);
+      if (!found) return this.#stretch(length) ? this.place(size) : -1;
+    }
     this.at = at;
     this.pad = pad;
     this.length = length;
@@ -202,6 +255,30 @@ export class RecordWriter {
     const free = this.#port.space();
     this.#room = free < 0 ? 0 : free - this.#outstanding;
     return needed <= this.#room;
+  }
+
+  /** Of a heap: before something is reserved, as long a stretch as can be had, because none follows while it is. */
+  spread(): void {
+    const half = this.capacityBytes >>> 1;
+    if (this.inStretches && this.atRest && this.#room < half) this.#goTo(half);
+  }
+
+  /** Goes on in another stretch of a heap, if the transport is one. */
+  #stretch(needed: number): boolean {
+    if (!this.inStretches || !this.atRest) return false;
+    // Elsewhere the record may want more slack.
+    const least = needed + LINE_BYTES;
+    return this.#goTo(Math.max(least, this.capacityBytes >>> 1)) || this.#goTo(least);
+  }
+
+  #goTo(bytes: number): boolean {
+    this.flush();
+    // Whatever comes of it, the stretch in use is given back.
+    this.#room = 0;
+    const head = this.#port.stretch(bytes);
+    if (head < 0) return false;
+    this.head = head;
+    return this.#refresh(bytes) && head + bytes <= this.capacityBytes;
   }
 }
 

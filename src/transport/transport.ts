@@ -23,8 +23,12 @@ export interface Transport {
   readonly name: TransportName;
   /** FABLE_TRANSPORT_* */
   readonly code: number;
+  /** Whether a channel can begin with it; the others are reached by reconfiguration only. */
+  readonly first: boolean;
   /** True if messages live in memory both ends map; false if they pass through the kernel. */
   readonly sharedMemory: boolean;
+  /** Whether something may wait for the kernel after publishing, so that somebody has to pump. */
+  readonly pumped: boolean;
   /** How an end waits: as it sees fit, or forced (paper §2.1.3). */
   readonly waiting: "adaptive" | "spin" | "futex" | "kernel";
   /** "n/a" for kernel transports, which always copy. */

@@ -5,7 +5,9 @@ import type { Transport } from "./transport.ts";
 export const unix: Transport = {
   name: "unix",
   code: TRANSPORT_UNIX,
+  first: true,
   sharedMemory: false,
+  pumped: true,
   waiting: "kernel",
   trust: "n/a",
   description: "Unix stream socket; two copies through the kernel, no shared memory",

@@ -25,7 +25,8 @@ const FIRST_CAPACITY = 8;
 export interface Waitable {
   /** The native handle. */
   readonly handle: number;
-  readonly transport: Transport;
+  /** How its directions travel now. */
+  readonly moves: { readonly incoming: Transport; readonly outgoing: Transport };
   /** Whether waiting may spin: not if the peer needs this very thread to go on. */
   readonly spins: boolean;
   /** Whether waiting keeps the process alive, and whether somebody waits for the end. */
@@ -280,7 +281,10 @@ export class Waiter {
 
   #anySleepless(): boolean {
     // Never sleeping would keep the process alive.
-    for (const channel of this.#channels) if (channel.transport.waiting === "spin" && channel.keepsAlive) return true;
+    for (const { moves, wanted, keepsAlive } of this.#channels) {
+      const { waiting } = (wanted & READABLE) !== 0 ? moves.incoming : moves.outgoing;
+      if (waiting === "spin" && keepsAlive) return true;
+    }
     return false;
   }
 

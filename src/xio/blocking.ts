@@ -21,6 +21,7 @@ export function blockUntil(connection: Connection, want: number, look: () => boo
     entry[WAIT_ENTRY_WANT] = want;
     native.library.wait(entry, 1, left === Infinity ? -1 : Math.ceil(left), SPIN_NS, -1);
     waiterOf(native).rung(); // waking took back what the event loop's waits had announced on this channel
+    connection.channel.attended();
     connection.channel.pump();
     connection.outbox.pump();
   }

@@ -18,12 +18,16 @@ import {
 } from "../native/generated.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { Figures } from "../transport/figures.ts";
+import type { Direction, Move } from "../transport/moves.ts";
 import type { Trust } from "../transport/transport.ts";
 import { waiterOf } from "../transport/waiter.ts";
 import { Inbox } from "./inbox.ts";
+import type { WaitLimits } from "./limits.ts";
 import type { HandleLimits } from "./options.ts";
 import { Outbox } from "./outbox.ts";
 import type { ClosedCode, ClosedReason } from "./outcomes.ts";
+import { ReconfigurationLog } from "./reconfigurations.ts";
+import { type MoveOrder, Reconfigurer } from "./reconfigure.ts";
 
 /** Who is at the other end. */
 export interface Peer {
@@ -36,7 +40,8 @@ export interface Peer {
 export interface ConnectionSettings extends HandleLimits {
   readonly channel: Channel;
   readonly maxMessageBytes: number;
-  readonly trust: Trust | "n/a";
+  /** Effective, whether the transport of the moment cares or not. */
+  readonly trust: Trust;
   readonly peer: Peer;
   /** Broker-wide identity, empty without a broker. */
   readonly flow: string;
@@ -64,6 +69,8 @@ export class Connection {
   readonly channel: Channel;
   readonly inbox: Inbox;
   readonly outbox: Outbox;
+  readonly reconfigurations: ReconfigurationLog;
+  readonly #reconfigurer: Reconfigurer;
   readonly #closed: Promise<ClosedReason>;
   readonly #resolveClosed: (reason: ClosedReason) => void;
   #reason: ClosedReason | undefined;
@@ -75,7 +82,7 @@ export class Connection {
 
   constructor(settings: ConnectionSettings) {
     this.settings = settings;
-    const { channel, checked, maxHeldBuffers, maxQueuedSends, maxMessageBytes } = settings;
+    const { channel, checked, maxHeldBuffers, maxQueuedSends, maxMessageBytes, drainDeadlineMs } = settings;
     this.channel = channel;
     this.inbox = new Inbox(channel, {
       checked,
@@ -83,12 +90,21 @@ export class Connection {
       failure: (status) => this.#failure(status),
       drained: () => this.#checkEnd(),
     });
-    this.outbox = new Outbox(channel, { checked, maxQueuedSends, maxMessageBytes, ended: () => this.#writeError() });
+    this.outbox = new Outbox(channel, { checked, maxQueuedSends, maxMessageBytes, drainDeadlineMs, ended: () => this.#writeError() });
+    this.reconfigurations = new ReconfigurationLog(this.outbox.crossing);
+    this.#reconfigurer = new Reconfigurer(channel);
     const { promise, resolve } = Promise.withResolvers<ClosedReason>();
     this.#closed = promise;
     this.#resolveClosed = resolve;
     channel.onReady = (ready) => this.#ready(ready);
     channel.onEnd = () => this.#end();
+    channel.onCrossing = (late) => this.outbox.crossing.attempt(late);
+    channel.mayStretch = () => this.outbox.cursor?.pending !== true;
+    channel.onComing = () => {
+      this.inbox.lookOnward();
+      this.#reconfigurer.coming();
+    };
+    channel.moves.onMove = (move) => this.#moved(move);
   }
 
   /** True once the end is known. */
@@ -115,6 +131,20 @@ export class Connection {
     if (!this.released) this.channel.writer.flush();
   }
 
+  /**
+   * Moves directions to another transport: resolves when they are there, rejects with the reason why not. For the program's own orders and
+   * for those of the broker.
+   */
+  reconfigure(order: MoveOrder, limits: WaitLimits = {}): Promise<void> {
+    if (this.over || this.released || this.#closing !== undefined) return Promise.reject(closedHere());
+    return this.#reconfigurer.order(order, limits);
+  }
+
+  /** Only gives the order; throws if it is refused at once. */
+  orderNow(order: MoveOrder & { readonly direction: Direction }): void {
+    this.#reconfigurer.now(order);
+  }
+
   /** Half-close: resolves when everything accepted so far, and the end after it, is on its way. */
   async closeWrite(): Promise<void> {
     await this.outbox.closing();
@@ -129,6 +159,13 @@ export class Connection {
   /** The broker, or whoever else, learned that the peer's process is gone. */
   peerDied(): void {
     this.channel.peerDied();
+  }
+
+  #moved(move: Move): void {
+    // Another path than the one that was about to be ready: open buffers have their time anew.
+    if (move.direction === "outgoing" && (move.what === "pending" || move.what === "refused")) this.outbox.crossing.end();
+    this.reconfigurations.heard(move);
+    this.#reconfigurer.heard(move);
   }
 
   // ---- the end ----
@@ -203,6 +240,8 @@ export class Connection {
     this.#reason = { code, message, sent: messagesSent, delivered: messagesDelivered, received: messagesReceived };
     this.channel.setAwaitsEnd(false);
     this.outbox.fail();
+    this.#reconfigurer.over();
+    this.reconfigurations.end();
     this.#resolveClosed(this.#reason);
   }
 
@@ -250,6 +289,7 @@ export class Connection {
     if (this.#writeClosed || this.#reason !== undefined || this.released) return;
     this.#writeClosed = true;
     this.channel.closeWrite();
+    this.#reconfigurer.over("outgoing");
   }
 
   /** Waits until the peer has taken everything, is gone, or the deadline passed. */
@@ -267,6 +307,8 @@ export class Connection {
     if (this.released) return;
     this.#lastFigures = this.channel.figures();
     this.channel.close();
+    this.#reconfigurer.over();
+    this.reconfigurations.end();
     this.settings.released?.();
   }
 

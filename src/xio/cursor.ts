@@ -17,8 +17,10 @@ import type { RecordReader } from "../transport/record-reader.ts";
 import type { RecordWriter } from "../transport/records.ts";
 import { blockUntil } from "./blocking.ts";
 import type { Connection } from "./connection.ts";
+import type { CursorPlace } from "./crossing.ts";
 import type { Handle } from "./handle.ts";
 import { type WaitLimits, waitUntil } from "./limits.ts";
+import type { Outbox } from "./outbox.ts";
 
 /** Walks received messages where they lie. From `handle.reader()`. */
 export class Reader {
@@ -95,6 +97,7 @@ export class Reader {
     }
     into.set(memory.subarray(at, at + length));
     records.release();
+    records.forget();
     return length;
   }
 
@@ -120,37 +123,50 @@ export class Reader {
 }
 
 /** Lays messages out where they will be sent from. From `handle.writer()`. */
-export class Writer {
+export class Writer implements CursorPlace {
   /** The handle it belongs to, which is not collected (and thereby closed) as long as the cursor is in use. */
   readonly handle: Handle;
   readonly #connection: Connection;
+  readonly #outbox: Outbox;
   readonly #records: RecordWriter;
-  readonly #longest: number;
   #view: DataView | undefined;
+  #viewed: Uint8Array | undefined;
   /** What is reserved, -1 if nothing is, and where the ring stood. */
   #reserved = -1;
   #head = 0;
+  /** The channel moved on since: the memory that is still written into, of which epoch, and where. */
+  #late: Uint8Array<ArrayBuffer> | undefined;
+  #lateEpoch = 0;
+  #lateAt = 0;
 
   constructor(handle: Handle, connection: Connection) {
     this.handle = handle;
     this.#connection = connection;
+    this.#outbox = connection.outbox;
     this.#records = connection.channel.writer;
-    this.#longest = Math.min(this.#records.maxPayloadBytes, connection.outbox.maxMessageBytes);
   }
 
-  /** The memory to write into, at the offset {@link reserve} gave. Empty once the channel is closed. */
+  /**
+   * The memory to write into, at the offset {@link reserve} gave; ask for it after each `reserve`, which may give another. Empty once the
+   * channel is closed.
+   */
   get bytes(): Uint8Array {
-    return this.#records.bytes;
+    return this.#late ?? this.#records.bytes;
   }
 
   /** {@link bytes} as a DataView. */
   get view(): DataView {
-    return this.#view ??= new DataView(this.#records.bytes.buffer);
+    const { bytes } = this;
+    if (this.#viewed !== bytes) {
+      this.#viewed = bytes;
+      this.#view = new DataView(bytes.buffer);
+    }
+    return this.#view!;
   }
 
-  /** The longest message this form can write: a quarter of the ring. */
+  /** The longest message this form can write now: a quarter of the ring. */
   get maxBytes(): number {
-    return this.#longest;
+    return this.#outbox.longest;
   }
 
   /**
@@ -159,8 +175,9 @@ export class Writer {
    * @throws FableError TOO_LARGE over {@link maxBytes}; CLOSED, PEER_CLOSED, PEER_DEAD or PEER_FAULT if nothing can be sent any more.
    */
   reserve(size: number): number {
-    if (!(size >= 0 && size <= this.#longest)) throw this.#tooLarge(size);
-    const { outbox } = this.#connection;
+    const outbox = this.#outbox;
+    if (!(size >= 0 && size <= outbox.longest)) throw this.#tooLarge(size);
+    if (outbox.cursor !== this) this.#begin();
     if (outbox.open) {
       const at = this.#records.place(size);
       if (at >= 0) {
@@ -179,9 +196,12 @@ export class Writer {
    * @throws FableError SPENT_BUFFER if nothing is reserved, or the handle sent something else since; BAD_ARGUMENT over what is reserved.
    */
   commit(size: number): void {
-    if (!(size >= 0 && size <= this.#reserved) || this.#records.head !== this.#head) throw this.#notReserved(size);
+    const outbox = this.#outbox;
+    if (!(size >= 0 && size <= this.#reserved) || this.#records.head !== this.#head || outbox.cursor !== this) {
+      return this.#commitLate(size);
+    }
     this.#reserved = -1;
-    this.#connection.outbox.commitPlaced(size);
+    outbox.commitPlaced(size);
   }
 
   /**
@@ -190,8 +210,8 @@ export class Writer {
    * @throws FableError as {@link reserve}.
    */
   post(message: Uint8Array): boolean {
-    const { channel, outbox } = this.#connection;
-    if (this.#records.settled && outbox.open && message.length <= this.#longest && channel.post(message)) return true;
+    const outbox = this.#outbox;
+    if (this.#records.settled && outbox.open && message.length <= outbox.longest && this.#connection.channel.post(message)) return true;
     const at = this.reserve(message.length);
     if (at < 0) return false;
     this.#records.bytes.set(message, at);
@@ -207,7 +227,7 @@ export class Writer {
 
   /** Waits in the event loop until {@link reserve} may find room: true, or false if nothing can be sent any more. */
   wait(limits: WaitLimits = {}): Promise<boolean> {
-    return waitUntil(() => this.#look(), (listener) => this.#connection.outbox.watch(listener), limits, "room");
+    return waitUntil(() => this.#look(), (listener) => this.#outbox.watch(listener), limits, "room");
   }
 
   /** Blocks this thread until {@link reserve} may find room: true, or false at the end or after `timeoutMs`. For workers. */
@@ -215,23 +235,58 @@ export class Writer {
     return blockUntil(this.#connection, WRITABLE, () => this.#look(), timeoutMs);
   }
 
+  /** By the library: something is reserved that may still be committed. */
+  get pending(): boolean {
+    return this.#reserved >= 0 && this.#records.head === this.#head;
+  }
+
+  /** By the library: the channel moves on, and what is reserved will be copied when it is committed. */
+  overtaken(memory: Uint8Array<ArrayBuffer>, at: number, epoch: number): void {
+    this.#late = memory;
+    this.#lateEpoch = epoch;
+    this.#lateAt = at;
+    this.#head = this.#records.head;
+  }
+
+  /** Another reserved since, or nobody did: this one's turn. */
+  #begin(): void {
+    this.#outbox.cursor = this;
+    this.#reserved = -1;
+    this.#leave();
+  }
+
+  #leave(): void {
+    if (this.#late === undefined) return;
+    this.#late = undefined;
+    this.#connection.channel.moves.returned(this.#lateEpoch);
+  }
+
+  /** What is reserved lies in memory of an earlier epoch, or nowhere. */
+  #commitLate(size: number): void {
+    const late = this.#late;
+    if (late === undefined || !(size >= 0 && size <= this.#reserved) || this.#records.head !== this.#head) throw this.#notReserved(size);
+    this.#reserved = -1;
+    this.#outbox.commitCopy(late.subarray(this.#lateAt, this.#lateAt + size));
+    this.#leave();
+  }
+
   #look(): boolean | undefined {
-    const { outbox } = this.#connection;
+    const outbox = this.#outbox;
     return outbox.writable() ? true : outbox.over ? false : undefined;
   }
 
   #notReserved(size: number): FableError {
-    if (this.#reserved >= 0 && this.#records.head === this.#head) {
+    if (this.#reserved >= 0 && this.#records.head === this.#head && (this.#late !== undefined || this.#outbox.cursor === this)) {
       return new FableError("BAD_ARGUMENT", `${this.#reserved} bytes are reserved, not ${size}.`);
     }
-    return new FableError("SPENT_BUFFER", "Nothing is reserved: it was committed already, or something else was sent since.", {
+    return new FableError("SPENT_BUFFER", "Nothing is reserved: it was committed already, or something else was sent or reserved since.", {
       remedy: "Call reserve() right before filling and committing.",
     });
   }
 
   #tooLarge(size: number): FableError {
     if (!(size >= 0)) return new FableError("BAD_ARGUMENT", `A message cannot have ${size} bytes.`);
-    return new FableError("TOO_LARGE", `A cursor writes messages of up to ${this.#longest} bytes in this ring, not ${size}.`, {
+    return new FableError("TOO_LARGE", `A cursor writes messages of up to ${this.maxBytes} bytes in this ring, not ${size}.`, {
       remedy: "Use send() or getWriteBuf(), which cut long messages into pieces, or a larger ring (ringBytes).",
     });
   }

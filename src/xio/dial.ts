@@ -1,10 +1,11 @@
 /** The initiator's side of a connection by name. */
 import type { OfferedDescriptors } from "../naming/service.ts";
 import type { Channel } from "../transport/channel.ts";
-import { transportByName } from "../transport/registry.ts";
-import { completeHandle, makeHalf } from "./establish.ts";
-import type { Handle } from "./handle.ts";
+import { beginningOf, transportByName } from "../transport/registry.ts";
+import { completeHandle, makeHalf, moveBeforeUse } from "./establish.ts";
+import { CONNECTION, type Handle } from "./handle.ts";
 import { closeOffer } from "./listener.ts";
+import { obeyBroker } from "./obey.ts";
 import { type ConnectOptions, DEFAULT_TIMEOUT_MS, resolveChannelOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 
@@ -12,6 +13,9 @@ import type { Session } from "./session.ts";
 export async function dialName(session: Session, to: string, from: string | undefined, options: ConnectOptions): Promise<Handle> {
   const { native, names } = session;
   const settings = resolveChannelOptions(options);
+  const wanted = options.transport === undefined ? undefined : transportByName(options.transport);
+  const { timeoutMs = DEFAULT_TIMEOUT_MS, signal } = options;
+  const deadline = performance.now() + timeoutMs;
   let channel: Channel | undefined;
   try {
     const grant = await names.connect({
@@ -19,11 +23,11 @@ export async function dialName(session: Session, to: string, from: string | unde
       trust: settings.trust,
       ringBytes: settings.ringBytes,
       maxMessageBytes: settings.maxMessageBytes,
-      timeoutMs: options.timeoutMs ?? DEFAULT_TIMEOUT_MS,
+      timeoutMs,
       ...(from === undefined ? {} : { from }),
-      ...(options.transport === undefined ? {} : { transport: transportByName(options.transport).name }),
+      ...(wanted === undefined ? {} : { transport: beginningOf(wanted).name }),
       ...(options.wait === undefined ? {} : { wait: options.wait }),
-      ...(options.signal === undefined ? {} : { signal: options.signal }),
+      ...(signal === undefined ? {} : { signal }),
       prepare(transport, trust) {
         // The half of an earlier attempt may have been seen by somebody: a new one is made, the old one closed.
         channel?.close();
@@ -40,18 +44,21 @@ export async function dialName(session: Session, to: string, from: string | unde
       throw error;
     }
     channel.closeMade();
-    const unsubscribe = { dead: () => {} };
+    const unsubscribe = { dead: () => {}, orders: () => {} };
     const handle = completeHandle(channel, { ...grant, linkFd: undefined, dataFd: undefined }, settings, {
       peer: { name: grant.peerName, pid: grant.peerPid, uid: grant.peerUid },
       flow: grant.flow,
       released() {
         unsubscribe.dead();
+        unsubscribe.orders();
         names.flowClosed(grant.flow);
       },
     });
     const made = channel;
     unsubscribe.dead = names.onPeerDead(grant.flow, () => made.peerDied());
-    return handle;
+    unsubscribe.orders = obeyBroker(names, grant.flow, handle[CONNECTION]);
+    if (wanted === undefined) return handle;
+    return await moveBeforeUse(handle, wanted, { timeoutMs: Math.max(1, deadline - performance.now()), signal });
   } catch (error) {
     channel?.close();
     throw error;

@@ -8,13 +8,13 @@ import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { PeerDescriptors } from "../transport/halves.ts";
-import { isTransportName, transportByName } from "../transport/registry.ts";
+import { beginningOf, isTransportName, transportByName } from "../transport/registry.ts";
 import type { Transport, TransportName, Trust } from "../transport/transport.ts";
 import type { Peer } from "./connection.ts";
 import { descriptorReady } from "./descriptors.ts";
-import { completeHandle, makeHalf } from "./establish.ts";
+import { completeHandle, makeHalf, moveBeforeUse } from "./establish.ts";
 import type { Handle } from "./handle.ts";
-import { type ChannelOptions, resolveChannelOptions, type ResolvedChannelOptions } from "./options.ts";
+import { type ChannelOptions, DEFAULT_TIMEOUT_MS, resolveChannelOptions, type ResolvedChannelOptions } from "./options.ts";
 
 /** Options of {@link directConnect}: the initiator chooses how messages travel. */
 export interface DirectOptions extends ChannelOptions {
@@ -70,7 +70,8 @@ export async function directConnect(native: Native, path: string, options: Direc
 /** The initiator's side, over a packet socket that stays the caller's. */
 export async function offerChannel(native: Native, socket: number, options: DirectOptions): Promise<Handle> {
   const settings = resolveChannelOptions(options);
-  const transport = transportByName(options.transport ?? "mempipe");
+  const wanted = transportByName(options.transport ?? "mempipe");
+  const transport = beginningOf(wanted);
   const channel = makeHalf(native, "initiator", transport, settings.trust, settings);
   try {
     const { controlFd, ringFd, doorbellFd, linkFd, dataFd } = channel.made;
@@ -78,7 +79,7 @@ export async function offerChannel(native: Native, socket: number, options: Dire
     const { greeting, descriptors } = await receive(native, socket);
     const [theirs, ring] = descriptors;
     const half = { trust: greeting.trust, controlFd: theirs, ringFd: ring, doorbellFd: undefined, linkFd: undefined, dataFd: undefined };
-    return complete(native, socket, channel, half, options);
+    return await moveBeforeUse(complete(native, socket, channel, half, options), wanted, { timeoutMs: DEFAULT_TIMEOUT_MS });
   } catch (error) {
     channel.close();
     throw error;

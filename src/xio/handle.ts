@@ -7,6 +7,7 @@
  */
 import { FableError } from "../errors.ts";
 import type { Native } from "../native/native.ts";
+import { transportByName } from "../transport/registry.ts";
 import type { TransportName, Trust } from "../transport/transport.ts";
 import { waiterOf } from "../transport/waiter.ts";
 import { type Buffer, OpenWriteBuffer, type ReadBuffer, type WriteBuffer } from "./buffer.ts";
@@ -16,8 +17,9 @@ import { Reader, Writer } from "./cursor.ts";
 import { forgetHandle, watchHandle } from "./forgotten.ts";
 import type { WaitLimits } from "./limits.ts";
 import { MessageIterator } from "./messages.ts";
-import { DEFAULT_DRAIN_DEADLINE_MS } from "./options.ts";
+import { DEFAULT_DRAIN_DEADLINE_MS, DEFAULT_TIMEOUT_MS } from "./options.ts";
 import { type ClosedReason, ENOSPACE } from "./outcomes.ts";
+import type { Reconfiguration, Reconfigurations } from "./reconfigurations.ts";
 import { readableOf, writableOf } from "./streams.ts";
 
 /** What a handle is to the rest of the library. */
@@ -43,9 +45,42 @@ export interface HandleStats {
   /** How often this end woke its peer, and how often it announced that it sleeps. */
   readonly rings: number;
   readonly sleeps: number;
+  /** Write buffers that were still open when the channel moved to another transport after the deadline. */
+  readonly lateBuffers: number;
 }
 
-/** One end of a channel. */
+/** Options of {@link Handle.reconfigure}. */
+export interface ReconfigureOptions {
+  readonly direction?: "both" | "outgoing" | "incoming";
+  readonly ringBytes?: number;
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+/** Where the directions of a channel are. */
+export interface Epochs {
+  readonly outgoing: { readonly epoch: number; readonly transport: TransportName };
+  readonly incoming: { readonly epoch: number; readonly transport: TransportName };
+}
+
+/**
+ * One end of a channel.
+ *
+ * @example
+ * ```ts
+ * import { channelPair } from "fable";
+ *
+ * const [left, right] = channelPair();
+ * left.onReconfiguration(({ phase, from, to }) => console.log(phase, from, to));
+ * left.send("through shared memory");
+ * const moved = left.reconfigure("tcp", { direction: "outgoing" });
+ * await right.receive();
+ * await moved;
+ * left.send("through a socket");
+ * console.log(new TextDecoder().decode(await right.receive()), left.epochs.outgoing); // { epoch: 1, transport: "tcp" }
+ * await Promise.all([left.close(), right.close()]);
+ * ```
+ */
 export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisposable {
   readonly #connection: Connection;
   readonly #yield: Yielder;
@@ -66,14 +101,15 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
     return this.#connection.settings.peer;
   }
 
-  /** How messages travel now. */
+  /** How messages from here travel now. {@link epochs} has both directions. */
   get transport(): TransportName {
-    return this.#connection.channel.transport.name;
+    return this.#connection.channel.moves.outgoing.name;
   }
 
   /** Whether memory is lent in place ("trusted") or copied before anything looks at it; "n/a" where the kernel copies anyway. */
   get trust(): Trust | "n/a" {
-    return this.#connection.settings.trust;
+    const { settings: { trust }, channel: { moves } } = this.#connection;
+    return moves.outgoing.trust === "n/a" ? "n/a" : trust;
   }
 
   /** The longest message either way, in bytes, as both ends agreed. */
@@ -215,6 +251,47 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
     return this.writer().wait(limits);
   }
 
+  // ---- reconfiguration ----
+
+  /**
+   * Moves the channel to another transport, under load, without losing, repeating or reordering a message. Resolves when the directions are
+   * there: messages sent from here take it from then on, and those that come have begun to. The peer's program need not do anything, but it
+   * has to read what was sent before. A newer order takes the place of an older one, whoever gives them.
+   *
+   * Open write buffers hold it up for `drainDeadlineMs` at most; later they are copied, and count as `lateBuffers`.
+   *
+   * @param options.direction default "both".
+   * @param options.ringBytes size of the new ring: a power of two (default: as now). It also sets what {@link Writer.maxBytes} is.
+   * @param options.timeoutMs default 5000. An order that is given up is taken back, if the direction has not moved yet.
+   * @throws FableError UNSUPPORTED_TRANSPORT (not on this machine, or not to a peer that is not trusted), REFUSED, SUPERSEDED by a newer
+   * order, TIMEOUT, ABORTED, CLOSED. The channel then goes on as it was.
+   */
+  async reconfigure(transport: TransportName, options: ReconfigureOptions = {}): Promise<void> {
+    const { direction = "both", ringBytes = 0, signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    const order = { transport: transportByName(transport), direction, ringBytes, reason: "program" } as const;
+    await this.#connection.reconfigure(order, { signal, timeoutMs });
+  }
+
+  /** Where each direction is: its transport, and how many it has had before. Buffers say which epoch they belong to. */
+  get epochs(): Epochs {
+    const { moves } = this.#connection.channel;
+    const { outgoing, incoming, writeEpoch, readEpoch } = moves;
+    return {
+      outgoing: { epoch: writeEpoch, transport: outgoing.name },
+      incoming: { epoch: readEpoch, transport: incoming.name },
+    };
+  }
+
+  /** The steps of the channel's moves, as they come (`for await`), one by one (`take()`), or in `xpoll` (`want: "reconfiguration"`). */
+  get reconfigurations(): Reconfigurations {
+    return this.#connection.reconfigurations;
+  }
+
+  /** Calls `listener` with each step of a move, until the function it answers is called. Steps stay in {@link reconfigurations} all the same. */
+  onReconfiguration(listener: (event: Reconfiguration) => void): () => void {
+    return this.#connection.reconfigurations.listen(listener);
+  }
+
   // ---- the end ----
 
   /** Half-close: the peer gets everything sent so far, then the end; it can still send. Resolves when all of it is on its way. */
@@ -255,7 +332,7 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
   /** Figures since the channel began. */
   stats(): HandleStats {
     const { blockedNs: _, waitedNs: __, ...figures } = this.#connection.figures();
-    return figures;
+    return { ...figures, lateBuffers: this.#connection.outbox.crossing.lateBuffers };
   }
 }
 

@@ -38,7 +38,6 @@ interface Waiting {
 }
 
 export class Inbox {
-  readonly epoch = 0;
   readonly checked: boolean;
   readonly reader: RecordReader;
   readonly #channel: Channel;
@@ -61,6 +60,11 @@ export class Inbox {
     this.reader = channel.reader;
     this.#options = options;
     this.checked = options.checked;
+  }
+
+  /** Which of the direction's transports messages come through. */
+  get epoch(): number {
+    return this.reader.epoch;
   }
 
   /** This end is closed: nothing can be read or released. */
@@ -132,6 +136,14 @@ export class Inbox {
     if (!reader.nextWindow()) this.#noticeEnd();
   }
 
+  /**
+   * The direction is about to move, and perhaps nobody reads: if everything was taken, what follows is looked at. Those who wait look by
+   * themselves.
+   */
+  lookOnward(): void {
+    if (this.#waiting.length === 0 && this.#watchers.size === 0) this.lookForEnd();
+  }
+
   // ---- lent in place ----
 
   /** Up to `max` pieces of messages, in place. */
@@ -148,7 +160,8 @@ export class Inbox {
       else if (!this.advance()) break;
       else lent.push(this.#lendMessage(handle));
     }
-    if (lent.length !== 0) return lent;
+    reader.forget();
+    if (lent.length !== 0) return this.#lent(lent);
     this.#noticeEnd();
     if (this.ended) return ENDED;
     // The writer keeps a quarter of the ring in one piece for a long record: with half of it held, it may be stuck.
@@ -202,8 +215,19 @@ export class Inbox {
     const { reader } = this;
     const copy = reader.assembled ? reader.takeAssembled() : this.#copyFromArena();
     // At the window's end everything is copied: the writer can have it all back now.
-    if (!reader.inWindow) reader.release();
+    if (!reader.inWindow) this.#allTaken();
     return copy;
+  }
+
+  #allTaken(): void {
+    this.reader.release();
+    this.reader.forget();
+    if (this.#channel.coming) queueMicrotask(() => this.lookOnward());
+  }
+
+  #lent(buffers: readonly ReadBuffer[]): readonly ReadBuffer[] {
+    if (this.#channel.coming) queueMicrotask(() => this.lookOnward());
+    return buffers;
   }
 
   #copyFromArena(): Uint8Array<ArrayBuffer> {

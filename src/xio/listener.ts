@@ -4,8 +4,9 @@ import type { Grant, Offer, OfferAnswer, Registration } from "../naming/service.
 import type { Channel } from "../transport/channel.ts";
 import { transportByName } from "../transport/registry.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
-import type { Handle } from "./handle.ts";
+import { CONNECTION, type Handle } from "./handle.ts";
 import { type WaitLimits, waitUntil } from "./limits.ts";
+import { obeyBroker } from "./obey.ts";
 import { DEFAULT_BACKLOG, type ListenOptions, resolveChannelOptions, type ResolvedChannelOptions } from "./options.ts";
 import type { Session } from "./session.ts";
 
@@ -114,14 +115,17 @@ export class Listener implements AsyncIterable<Handle>, AsyncDisposable {
     const channel = half;
     const { controlFd, ringFd } = channel.made;
     const unsubscribe = names.onPeerDead(offer.flow, () => channel.peerDied());
+    const orders = { end: () => {} };
     const handle = completeHandle(channel, offer, this.#settings, {
       peer: { name: offer.peerName, pid: offer.peerPid, uid: offer.peerUid },
       flow: offer.flow,
       released() {
         unsubscribe();
+        orders.end();
         names.flowClosed(offer.flow);
       },
     });
+    orders.end = obeyBroker(names, offer.flow, handle[CONNECTION]);
     // The answer is on its way when this returns.
     queueMicrotask(() => channel.closeMade());
     this.#ready.push(handle);

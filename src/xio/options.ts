@@ -17,11 +17,16 @@ export interface ChannelOptions {
   readonly maxHeldBuffers?: number;
   /** Sends that may wait for room at once before `send` rejects with ENOSPACE (default 1024). */
   readonly maxQueuedSends?: number;
+  /**
+   * How long open write buffers may hold up a move of this end's direction to another transport, in milliseconds (default 200). Those still
+   * open then are copied when they are committed.
+   */
+  readonly drainDeadlineMs?: number;
 }
 
 /** Options of {@link connect}. */
 export interface ConnectOptions extends ChannelOptions {
-  /** By hand; without, the broker chooses the fastest that is safe. */
+  /** By hand; without, the broker chooses the fastest that is safe. One that a channel cannot begin with is moved to before this resolves. */
   readonly transport?: TransportName;
   /** Fail at once with NAME_UNKNOWN or NOT_LISTENING instead of waiting until somebody listens (default: wait). */
   readonly wait?: boolean;
@@ -49,6 +54,7 @@ export interface HandleLimits {
   readonly checked: boolean;
   readonly maxHeldBuffers: number;
   readonly maxQueuedSends: number;
+  readonly drainDeadlineMs: number;
 }
 
 /** {@link ChannelOptions} with the defaults filled in. */
@@ -63,6 +69,8 @@ export const DEFAULT_MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 export const DEFAULT_TIMEOUT_MS = 5000;
 export const DEFAULT_BACKLOG = 64;
 export const DEFAULT_DRAIN_DEADLINE_MS = 1000;
+const DEFAULT_MOVE_DEADLINE_MS = 200;
+const MAX_MOVE_DEADLINE_MS = 3_600_000;
 const MIN_RING_BYTES = 4096;
 const MAX_RING_BYTES = 64 * 1024 * 1024;
 const MAX_MESSAGE_BYTES = 1024 * 1024 * 1024;
@@ -82,12 +90,13 @@ export function resolveChannelOptions(options: ChannelOptions): ResolvedChannelO
     checked: options.checked ?? false,
     maxHeldBuffers: count("maxHeldBuffers", options.maxHeldBuffers ?? 1024, 1 << 20),
     maxQueuedSends: count("maxQueuedSends", options.maxQueuedSends ?? 1024, 1 << 20),
+    drainDeadlineMs: count("drainDeadlineMs", options.drainDeadlineMs ?? DEFAULT_MOVE_DEADLINE_MS, MAX_MOVE_DEADLINE_MS, 0),
   };
 }
 
-function count(name: string, value: number, most: number): number {
-  if (Number.isInteger(value) && value >= 1 && value <= most) return value;
-  throw bad(`${name} is ${value}`, `Give a whole number from 1 to ${most}.`);
+function count(name: string, value: number, most: number, least = 1): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw bad(`${name} is ${value}`, `Give a whole number from ${least} to ${most}.`);
 }
 
 function bad(what: string, remedy: string): FableError {

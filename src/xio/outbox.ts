@@ -9,44 +9,49 @@
 import { FableError } from "../errors.ts";
 import { WRITABLE } from "../native/generated.ts";
 import type { Channel } from "../transport/channel.ts";
-import { FragmentWriter } from "../transport/fragments.ts";
 import { HEADER_BYTES, type RecordWriter } from "../transport/records.ts";
+import { type Crosser, Crossing, type CursorPlace } from "./crossing.ts";
 import type { Handle } from "./handle.ts";
-import { emit, longestInPlace, type Piece, PIECES_EXTRA_BYTES, placePieces, type Reservation, shrink } from "./reservation.ts";
+import {
+  emit,
+  fillPieces,
+  longestInPlace,
+  messageOf,
+  openReservation,
+  type Piece,
+  PIECES_EXTRA_BYTES,
+  placePieces,
+  type Reservation,
+  shrink,
+} from "./reservation.ts";
+import { abortable, abortedSend, openEntry, type Queued, queued, SendQueue } from "./send-queue.ts";
 
 /** How often to look for room while buffers that the application holds open may be what is in the way. */
 const RETRY_MS = 1;
-
-interface Queued {
-  /** Kept from being collected while it waits: that would close it. */
-  readonly handle: Handle | undefined;
-  readonly message: Uint8Array;
-  readonly fragments: FragmentWriter | undefined;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
-}
 
 export interface OutboxOptions {
   readonly maxMessageBytes: number;
   readonly checked: boolean;
   readonly maxQueuedSends: number;
+  /** How long open buffers may hold up a crossing. */
+  readonly drainDeadlineMs: number;
   /** The error for writing to a channel that is over, given the status that said so. */
   ended(): FableError;
 }
 
-export class Outbox {
-  readonly epoch = 0;
+export class Outbox implements Crosser {
   readonly checked: boolean;
   readonly maxMessageBytes: number;
+  /** The longest message that is one record, in the path in use. */
+  longest: number;
+  /** The cursor that reserved last. */
+  cursor: CursorPlace | undefined;
+  readonly reservations: Reservation[] = [];
+  readonly queue = new SendQueue();
+  readonly crossing: Crossing;
   readonly #channel: Channel;
   readonly #writer: RecordWriter;
   readonly #options: OutboxOptions;
-  /** The longest message that is one record. */
-  readonly #longest: number;
-  readonly #reservations: Reservation[] = [];
-  #queue: Queued[] = [];
-  /** A message in private memory that the application still fills: nothing may pass it. */
-  #private: Reservation | undefined;
   #closing = false;
   #failed = false;
   #settled: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
@@ -61,24 +66,30 @@ export class Outbox {
     this.#options = options;
     this.checked = options.checked;
     this.maxMessageBytes = options.maxMessageBytes;
-    this.#longest = Math.min(this.#writer.maxPayloadBytes, this.maxMessageBytes);
+    this.longest = Math.min(this.#writer.maxPayloadBytes, this.maxMessageBytes);
+    this.crossing = new Crossing(this, channel, options.drainDeadlineMs);
+  }
+
+  /** Which of the direction's transports new buffers belong to. */
+  get epoch(): number {
+    return this.#channel.moves.writeEpoch;
   }
 
   // ---- sending ----
 
   /** Takes a message if there is room now. */
   trySend(message: Uint8Array): boolean {
-    if (this.#queue.length !== 0 || this.#private !== undefined || this.#closing) return this.#refuse(message);
+    if (this.queue.length !== 0 || this.#closing) return this.#refuse(message);
     const size = message.length;
     const writer = this.#writer;
-    if (size > this.#longest) return this.#trySendLong(message);
+    if (size > this.longest) return this.#trySendLong(message);
     const at = writer.place(size);
     if (at < 0) {
       this.#needed = size;
       return this.#refuse(message);
     }
     writer.bytes.set(message, at);
-    if (this.#reservations.length === 0) writer.commit(size);
+    if (this.reservations.length === 0) writer.commit(size);
     else this.#append(at, size);
     return true;
   }
@@ -87,26 +98,32 @@ export class Outbox {
   enqueue(handle: Handle, message: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     this.#refuse(message);
     if (signal?.aborted) return Promise.reject(abortedSend(signal));
-    if (this.#queue.length >= this.#options.maxQueuedSends) {
+    if (this.queue.length >= this.#options.maxQueuedSends) {
       return Promise.reject(
-        new FableError("ENOSPACE", `${this.#queue.length} sends are waiting for room already.`, {
+        new FableError("ENOSPACE", `${this.queue.length} sends are waiting for room already.`, {
           remedy: "Await send() before the next one, or raise maxQueuedSends.",
         }),
       );
     }
     return new Promise((resolve, reject) => {
-      const fragments = message.length > this.#writer.maxPayloadBytes ? new FragmentWriter(message) : undefined;
-      const queued: Queued = { handle, message, fragments, resolve, reject };
-      if (signal !== undefined) this.#abortable(queued, signal);
-      this.#queue.push(queued);
+      const entry = queued(handle, message, resolve, reject);
+      if (signal !== undefined) abortable(entry, signal, this.queue, () => this.pump());
+      this.queue.push(entry);
       this.pump();
     });
   }
 
   /** The cursor form: writes the record placed last, or takes its place among the reservations. */
   commitPlaced(size: number): void {
-    if (this.#reservations.length === 0) this.#writer.commit(size);
+    if (this.reservations.length === 0) this.#writer.commit(size);
     else this.#append(this.#writer.at + HEADER_BYTES, size);
+  }
+
+  /** The cursor form, of bytes that a move overtook: a copy goes where the record would have gone. */
+  commitCopy(message: Uint8Array): void {
+    if (this.trySend(message)) return;
+    this.queue.push(queued(undefined, message.slice(), () => {}, () => {}));
+    this.pump();
   }
 
   /** The cursor form found no room for `size` bytes: that is what {@link writable} is about from now on. */
@@ -116,7 +133,7 @@ export class Outbox {
 
   /** True if a record may be placed now: nothing waits before it. */
   get open(): boolean {
-    return this.#queue.length === 0 && this.#private === undefined && !this.#closing;
+    return this.queue.length === 0 && !this.#closing;
   }
 
   // ---- buffers ----
@@ -124,37 +141,47 @@ export class Outbox {
   /** Room for one message of up to `size` bytes; undefined if there is none now. */
   reserve(size: number): Reservation | undefined {
     this.#assertSize(size);
+    if (this.#channel.crossing) this.crossing.attempt(true);
     if (!this.open) {
       if (this.#closing) throw this.#options.ended();
       return undefined;
     }
-    if (size > longestInPlace(this.#writer)) return this.#reservePrivate(size);
-    const reservation: Reservation = { state: "open", memory: this.#writer.bytes, pieces: [], head: this.#writer.head, bytes: 0 };
-    if (!placePieces(this.#writer, reservation, size)) {
+    const reservation = openReservation();
+    if (size > longestInPlace(this.#writer)) return this.#reservePrivate(reservation, size);
+    this.crossing.barred = true;
+    if (this.reservations.length === 0) this.#writer.spread();
+    const placed = placePieces(this.#writer, reservation, size);
+    this.crossing.barred = false;
+    if (!placed) {
       this.#needed = size;
       if (this.#channel.writeStatus < 0) throw this.#options.ended();
       return undefined;
     }
-    this.#reservations.push(reservation);
+    this.reservations.push(reservation);
     return reservation;
   }
 
   commit(reservation: Reservation, index: number, size: number): void {
-    const { pieces } = reservation;
+    const pieces = reservation.late?.pieces ?? reservation.pieces;
     pieces[index].size = size;
     for (const piece of pieces) if (piece.size < 0) return;
     reservation.state = "committed";
-    if (reservation === this.#private) return this.#commitPrivate(reservation);
-    if (reservation === this.#reservations.at(-1)) shrink(this.#writer, reservation);
+    if (this.queue.ready(reservation)) {
+      this.#returned(reservation);
+      return this.pump();
+    }
+    if (reservation.late !== undefined) this.#bring(reservation);
+    if (reservation === this.reservations.at(-1)) shrink(this.#writer, reservation);
     this.#settle();
   }
 
   cancel(reservation: Reservation): void {
     if (reservation.state !== "open") return;
     reservation.state = "cancelled";
-    if (reservation === this.#private) this.#private = undefined;
-    while (this.#reservations.at(-1)?.state === "cancelled") {
-      const last = this.#reservations.pop()!;
+    this.queue.drop(reservation);
+    this.#returned(reservation);
+    while (this.reservations.at(-1)?.state === "cancelled") {
+      const last = this.reservations.pop()!;
       this.#writer.rewind(last.head, last.bytes);
     }
     this.#settle();
@@ -167,7 +194,7 @@ export class Outbox {
     if (!this.open) return false;
     const size = Math.max(1, this.#needed);
     const writer = this.#writer;
-    return size <= writer.maxPayloadBytes ? writer.hasRoomFor(size) : writer.fits(size + PIECES_EXTRA_BYTES);
+    return size <= writer.maxPayloadBytes ? writer.hasRoomFor(size) : writer.inStretches || writer.fits(size + PIECES_EXTRA_BYTES);
   }
 
   /** Throws if nothing will ever be taken again. */
@@ -187,7 +214,7 @@ export class Outbox {
     this.#awaitRoom();
     return () => {
       this.#watchers.delete(listener);
-      if (this.#watchers.size !== 0 || this.#queue.length !== 0) return;
+      if (this.#watchers.size !== 0 || this.queue.length !== 0) return;
       this.#channel.unwant(WRITABLE);
       this.#channel.pump(); // which goes on waiting if the socket has not taken everything
     };
@@ -204,14 +231,14 @@ export class Outbox {
   pump(): void {
     if (this.#failed) return;
     if (this.#channel.writeStatus < 0) return this.fail();
-    while (this.#queue.length !== 0 && this.#private === undefined) {
-      const first = this.#queue[0];
+    while (this.queue.due) {
+      const first = this.queue.first!;
       if (!this.#layOut(first)) break;
-      this.#queue.shift();
+      this.queue.shift();
       first.resolve();
     }
     if (this.#channel.writeStatus < 0) return this.fail();
-    if (this.#queue.length !== 0 && this.#private === undefined) {
+    if (this.queue.due) {
       this.#writer.flush();
       this.#awaitRoom();
     }
@@ -230,10 +257,15 @@ export class Outbox {
     return this.#closing;
   }
 
+  /** Nobody will lay anything out any more. */
+  get failed(): boolean {
+    return this.#failed;
+  }
+
   /** Takes back every buffer the application has not committed. */
   cancelOpen(): void {
-    if (this.#private !== undefined) this.cancel(this.#private);
-    for (const reservation of [...this.#reservations].reverse()) this.cancel(reservation);
+    for (const reservation of this.queue.reservations) this.cancel(reservation);
+    for (const reservation of [...this.reservations].reverse()) this.cancel(reservation);
   }
 
   /** The channel is over: nothing waits any longer. */
@@ -241,28 +273,36 @@ export class Outbox {
     if (this.#failed) return;
     this.#failed = true;
     this.#closing = true;
+    this.crossing.end();
     this.cancelOpen();
-    const queue = this.#queue;
-    this.#queue = [];
-    if (queue.length > 0) {
+    const rejected = this.queue.clear();
+    if (rejected.length > 0) {
       const error = this.#options.ended();
-      for (const queued of queue) queued.reject(error);
+      for (const entry of rejected) entry.reject(error);
     }
     this.#tellSettled();
     for (const listener of [...this.#watchers]) listener();
+  }
+
+  // ---- crossing ----
+
+  /** After a crossing. It may have been in the middle of laying out what waits, so the rest of that comes later. */
+  crossed(): void {
+    this.longest = Math.min(this.#writer.maxPayloadBytes, this.maxMessageBytes);
+    if (this.queue.length !== 0) queueMicrotask(() => this.pump());
   }
 
   // ---- inside ----
 
   /** Calls {@link ready} when there may be room. */
   #awaitRoom(): void {
-    if (this.#reservations.length === 0) return this.#channel.want(WRITABLE);
+    if (this.reservations.length === 0) return this.#channel.want(WRITABLE);
     // To the native side the ring looks emptier than it is, and waiting for it would be a loop without a pause.
     if (this.#retrying) return;
     this.#retrying = true;
     setTimeout(() => {
       this.#retrying = false;
-      if (!this.#failed && (this.#queue.length !== 0 || this.#watchers.size !== 0)) this.ready();
+      if (!this.#failed && (this.queue.length !== 0 || this.#watchers.size !== 0)) this.ready();
     }, RETRY_MS);
   }
 
@@ -286,22 +326,20 @@ export class Outbox {
     this.#assertSize(message.length);
     const reservation = this.reserve(message.length);
     if (reservation === undefined) return this.#refuse(message);
-    let from = 0;
-    for (const [index, piece] of reservation.pieces.entries()) {
-      reservation.memory.set(message.subarray(from, from + piece.capacity), piece.at);
-      from += piece.capacity;
-      this.commit(reservation, index, piece.capacity);
-    }
+    fillPieces(reservation, message);
+    // The pieces know their sizes; the last commit hands all of them over.
+    this.commit(reservation, 0, reservation.pieces[0].size);
     return true;
   }
 
-  #layOut(queued: Queued): boolean {
-    if (queued.fragments !== undefined) return this.#reservations.length === 0 && queued.fragments.step(this.#writer);
-    const size = queued.message.length;
-    const at = this.#writer.place(size);
+  #layOut(entry: Queued): boolean {
+    const fragments = entry.fragmentsFor(this.#writer);
+    if (fragments !== undefined) return this.reservations.length === 0 && fragments.step(this.#writer);
+    const message = entry.message!;
+    const at = this.#writer.place(message.length);
     if (at < 0) return false;
-    this.#writer.bytes.set(queued.message, at);
-    this.commitPlaced(size);
+    this.#writer.bytes.set(message, at);
+    this.commitPlaced(message.length);
     return true;
   }
 
@@ -309,73 +347,51 @@ export class Outbox {
   #append(at: number, size: number): void {
     const writer = this.#writer;
     const piece: Piece = { at, capacity: size, recordAt: writer.at, length: writer.length, pad: writer.pad, size };
-    this.#reservations.push({
-      state: "committed",
-      memory: writer.bytes,
-      pieces: [piece],
-      head: writer.head,
-      bytes: writer.pad + writer.length,
-    });
+    const bytes = writer.pad + writer.length;
+    this.reservations.push({ state: "committed", memory: writer.bytes, pieces: [piece], head: writer.head, bytes, late: undefined });
     writer.advance();
   }
 
-  /** More than the ring can lend: private memory, sent in fragments when it is committed. One at a time. */
-  #reservePrivate(size: number): Reservation {
-    const piece: Piece = { at: 0, capacity: size, recordAt: 0, length: 0, pad: 0, size: -1 };
-    return this.#private = { state: "open", memory: new Uint8Array(size), pieces: [piece], head: 0, bytes: 0 };
+  /** More than the ring can lend: private memory, sent in fragments when it is committed. Nothing passes it meanwhile. */
+  #reservePrivate(reservation: Reservation, size: number): Reservation {
+    reservation.memory = new Uint8Array(size);
+    reservation.pieces.push({ at: 0, capacity: size, recordAt: 0, length: 0, pad: 0, size: -1 });
+    this.queue.push(openEntry(reservation));
+    return reservation;
   }
 
-  #commitPrivate(reservation: Reservation): void {
-    this.#private = undefined;
-    const message = reservation.memory.subarray(0, reservation.pieces[0].size);
-    const fragments = message.length > this.#writer.maxPayloadBytes ? new FragmentWriter(message) : undefined;
-    this.#queue.unshift({ handle: undefined, message, fragments, resolve: () => {}, reject: () => {} });
-    this.pump();
+  /** Copies what was filled in memory of an earlier epoch to where its place is now. */
+  #bring(reservation: Reservation): void {
+    const { memory, pieces } = reservation.late!;
+    fillPieces(reservation, messageOf(memory, pieces));
+    this.#returned(reservation);
+  }
+
+  /** The application is done with memory of an earlier epoch. */
+  #returned(reservation: Reservation): void {
+    const { late } = reservation;
+    if (late === undefined) return;
+    reservation.late = undefined;
+    this.#channel.moves.returned(late.epoch);
   }
 
   /** Turns what is finished at the front into records. */
   #settle(): void {
     let finished = 0;
-    for (const reservation of this.#reservations) {
+    for (const reservation of this.reservations) {
       if (reservation.state === "open") break;
       emit(this.#writer, reservation);
       finished++;
     }
-    if (finished === this.#reservations.length) this.#reservations.length = 0;
-    else if (finished > 0) this.#reservations.splice(0, finished);
-    if (this.#queue.length !== 0) this.pump();
+    if (finished === this.reservations.length) this.reservations.length = 0;
+    else if (finished > 0) this.reservations.splice(0, finished);
+    if (this.#channel.crossing) this.crossing.attempt(true);
+    if (this.queue.length !== 0) this.pump();
     else this.#tellSettled();
   }
 
-  #abortable(queued: Queued, signal: AbortSignal): void {
-    const abort = (): void => {
-      const at = this.#queue.indexOf(queued);
-      // A message whose first fragment is under way cannot be taken back: it goes on.
-      if (at < 0 || queued.fragments?.begun) return;
-      this.#queue.splice(at, 1);
-      queued.reject(abortedSend(signal));
-      this.pump();
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    const { resolve, reject } = queued;
-    Object.assign(queued, {
-      resolve: () => {
-        signal.removeEventListener("abort", abort);
-        resolve();
-      },
-      reject: (error: Error) => {
-        signal.removeEventListener("abort", abort);
-        reject(error);
-      },
-    });
-  }
-
   #tellSettled(): void {
-    if (!this.#closing || this.#queue.length !== 0 || this.#reservations.length !== 0 || this.#private !== undefined) return;
+    if (!this.#closing || this.queue.length !== 0 || this.reservations.length !== 0) return;
     this.#settled?.resolve();
   }
-}
-
-function abortedSend(signal: AbortSignal): FableError {
-  return new FableError("ABORTED", "The send was aborted before there was room for the message.", { cause: signal.reason });
 }

@@ -1,14 +1,18 @@
 /** Both ends of a channel in one program: for tests, for workers, for trying things out. */
+import { FableError } from "../errors.ts";
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { MadeDescriptors } from "../transport/halves.ts";
-import { transportByName } from "../transport/registry.ts";
-import type { TransportName } from "../transport/transport.ts";
+import { beginningOf, transportByName } from "../transport/registry.ts";
+import type { Transport, TransportName } from "../transport/transport.ts";
 import { completeHandle, makeHalf } from "./establish.ts";
-import type { Handle } from "./handle.ts";
+import { CONNECTION, type Handle } from "./handle.ts";
 import { type ChannelOptions, resolveChannelOptions } from "./options.ts";
+
+/** An offer, its acceptance, the marker; twice that is more than enough. */
+const MOST_ROUNDS = 8;
 
 /** Options of {@link channelPair}. */
 export interface PairOptions extends ChannelOptions {
@@ -37,7 +41,8 @@ export function channelPair(options: PairOptions = {}): [Handle, Handle] {
 /** {@link channelPair} on a given native core. */
 export function pairOn(native: Native, options: PairOptions): [Handle, Handle] {
   const settings = resolveChannelOptions(options);
-  const transport = transportByName(options.transport ?? "mempipe");
+  const wanted = transportByName(options.transport ?? "mempipe");
+  const transport = beginningOf(wanted);
   const channels: Channel[] = [];
   try {
     const left = makeHalf(native, "initiator", transport, settings.trust, settings);
@@ -55,11 +60,24 @@ export function pairOn(native: Native, options: PairOptions): [Handle, Handle] {
       // Spinning would keep the only thread from doing what is waited for.
       channel.spins = false;
     }
+    if (!wanted.first) moveAtOnce([leftHandle, rightHandle], wanted);
     return [leftHandle, rightHandle];
   } catch (error) {
     for (const channel of channels) channel.close();
     throw error;
   }
+}
+
+/** Both ends are here, so what each has to say to the other is heard without waiting. */
+function moveAtOnce(handles: readonly Handle[], transport: Transport): void {
+  const order = { transport, direction: "outgoing", ringBytes: 0, reason: "program" } as const;
+  const connections = handles.map((handle) => handle[CONNECTION]);
+  const there = (): boolean => connections.every(({ channel: { moves } }) => moves.outgoing === transport && moves.incoming === transport);
+  for (const connection of connections) connection.orderNow(order);
+  for (let round = 0; round < MOST_ROUNDS && !there(); round++) {
+    for (const { channel } of connections) channel.listen();
+  }
+  if (!there()) throw new FableError("REFUSED", `The channel did not move to ${transport.name}.`);
 }
 
 /** The peer consumes what it is given; the maker closes its own. */

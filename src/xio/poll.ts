@@ -27,8 +27,8 @@ export type Pollable = Handle | OutsideHandle | number;
 export interface PollEntry<T extends Pollable = Pollable> {
   /** A handle, or a POSIX file descriptor (which stays the caller's, and open until xpoll is done). */
   readonly on: T;
-  /** Default "readable". */
-  readonly want?: "readable" | "writable" | "both";
+  /** Default "readable". "reconfiguration": a step in `handle.reconfigurations` that was not taken yet; of FABLE handles only. */
+  readonly want?: "readable" | "writable" | "both" | "reconfiguration";
 }
 
 /** What is ready on one of the entries. The end and errors count as ready for whatever was wanted, so that the next call shows them. */
@@ -36,6 +36,8 @@ export interface Ready<T extends Pollable = Pollable> {
   readonly on: T;
   readonly readable: boolean;
   readonly writable: boolean;
+  /** Only if that was wanted: there are steps to take from `handle.reconfigurations`, or there will be no more. */
+  readonly reconfiguration?: true;
 }
 
 interface Polled {
@@ -47,6 +49,10 @@ interface Polled {
 
 /** Nothing is spun for sets with descriptors, whose state only the kernel knows. */
 const SPIN_NS = 50_000;
+/** Beside READABLE and WRITABLE, on this side only: what the native wait knows nothing of. */
+const RECONFIGURATION = 4;
+/** While blocked for one, the news of the channel are looked at this often. */
+const NEWS_MS = 5;
 
 /**
  * Waits until something of the set is ready, and answers which; an empty answer means that `timeoutMs` passed.
@@ -104,16 +110,18 @@ export function xpollSync<T extends Pollable>(
   const polled = entries.map(parseEntry);
   const native = nativeOf(polled);
   const deadline = limits.timeoutMs === undefined ? Infinity : performance.now() + limits.timeoutMs;
+  const news = polled.some(({ want }) => (want & RECONFIGURATION) !== 0);
   for (;;) {
     waiterOf(native).flush();
     for (const { on } of polled) pump(on);
     let ready = lookAtHandles(polled);
     const left = Math.max(0, deadline - performance.now());
     // With something ready, only the descriptors' state is still missing: one look, no sleep.
-    const timeoutMs = ready ? 0 : left === Infinity ? -1 : Math.ceil(left);
+    const timeoutMs = ready ? 0 : news ? Math.min(NEWS_MS, Math.ceil(left)) : left === Infinity ? -1 : Math.ceil(left);
     const table = tableOf(polled);
     native.library.wait(table, polled.length, timeoutMs, SPIN_NS, -1);
     waiterOf(native).rung(); // waking took back what the event loop's waits had announced on these channels
+    for (const { on } of polled) if (on instanceof Handle) on[CONNECTION].channel.attended();
     for (const [index, entry] of polled.entries()) {
       if (typeof entry.on === "number") entry.ready = table[index * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];
     }
@@ -166,7 +174,7 @@ class PollSet {
   #watch(entry: Polled): void {
     const wake = (): void => this.#wake?.();
     if (typeof entry.on === "number") return this.#watchDescriptor(entry, entry.on);
-    for (const [want, watch] of [[READABLE, watchReading], [WRITABLE, watchWriting]] as const) {
+    for (const [want, watch] of [[READABLE, watchReading], [WRITABLE, watchWriting], [RECONFIGURATION, watchNews]] as const) {
       if (entry.want & want) this.#stops.push(watch(entry.on, wake));
     }
   }
@@ -187,6 +195,10 @@ function parseEntry(entry: PollEntry | Pollable): Polled {
   if (!isHandle(on) && !(Number.isInteger(on) && on >= 0)) {
     throw new FableError("BAD_ARGUMENT", `xpoll was given ${String(on)}, which is neither a handle nor a file descriptor.`);
   }
+  if (want === "reconfiguration") {
+    if (on instanceof Handle) return { on, want: RECONFIGURATION, ready: 0 };
+    throw new FableError("BAD_ARGUMENT", "xpoll was asked for reconfigurations of something that has none: only handles of channels do.");
+  }
   return { on, want: (want === "writable" ? 0 : READABLE) | (want === "readable" ? 0 : WRITABLE), ready: 0 };
 }
 
@@ -200,10 +212,13 @@ function lookAtHandles(polled: readonly Polled[]): boolean {
   return any;
 }
 
-function readiness({ inbox, outbox }: Connection | OutsideConnection, want: number): number {
+function readiness(connection: Connection | OutsideConnection, want: number): number {
+  const { inbox, outbox } = connection;
   const readable = (want & READABLE) !== 0 && (inbox.peek() || inbox.ended);
   const writable = (want & WRITABLE) !== 0 && (outbox.over || outbox.writable());
-  return (readable ? READABLE : 0) | (writable ? WRITABLE : 0);
+  const log = "reconfigurations" in connection ? connection.reconfigurations : undefined;
+  const news = (want & RECONFIGURATION) !== 0 && log !== undefined && (log.waiting > 0 || log.over);
+  return (readable ? READABLE : 0) | (writable ? WRITABLE : 0) | (news ? RECONFIGURATION : 0);
 }
 
 function isHandle(on: unknown): on is Handle | OutsideHandle {
@@ -216,6 +231,10 @@ function watchReading(on: Handle | OutsideHandle, wake: () => void): () => void 
 
 function watchWriting(on: Handle | OutsideHandle, wake: () => void): () => void {
   return on instanceof Handle ? on[CONNECTION].outbox.watch(wake) : on[CONNECTION].outbox.watch(on, wake);
+}
+
+function watchNews(on: Handle | OutsideHandle, wake: () => void): () => void {
+  return on instanceof Handle ? on[CONNECTION].reconfigurations.watch(wake) : () => {};
 }
 
 /** Sends what waits, for those who block the event loop. */
@@ -237,7 +256,7 @@ function tableOf(polled: readonly Polled[]): Uint32Array {
     const at = index * WAIT_ENTRY_WORDS;
     table[at + WAIT_ENTRY_HANDLE] = on instanceof Handle ? on[CONNECTION].channel.handle : typeof on === "number" ? on : on[CONNECTION].fd;
     const asked = on instanceof OutsideHandle ? on[CONNECTION].interest(want) : want;
-    table[at + WAIT_ENTRY_WANT] = on instanceof Handle ? want : (asked | DESCRIPTOR) >>> 0;
+    table[at + WAIT_ENTRY_WANT] = on instanceof Handle ? want & (READABLE | WRITABLE) : (asked | DESCRIPTOR) >>> 0;
   }
   return table;
 }
@@ -245,7 +264,12 @@ function tableOf(polled: readonly Polled[]): Uint32Array {
 function answerOf(polled: readonly Polled[]): readonly Ready[] {
   return polled
     .filter((entry) => entry.ready !== 0)
-    .map(({ on, ready }) => ({ on, readable: (ready & READABLE) !== 0, writable: (ready & WRITABLE) !== 0 }));
+    .map(({ on, ready }) => ({
+      on,
+      readable: (ready & READABLE) !== 0,
+      writable: (ready & WRITABLE) !== 0,
+      ...((ready & RECONFIGURATION) === 0 ? {} : { reconfiguration: true as const }),
+    }));
 }
 
 /** The core that the set's handles belong to; the thread's, for a set of descriptors only. */

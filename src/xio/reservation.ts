@@ -5,6 +5,7 @@ import { HEADER_BYTES, type RecordWriter, TOTAL_BYTES } from "../transport/recor
 /** What the pieces of one message take beside its bytes: headers, alignment, a gap too short for a piece at the ring's end. */
 export const PIECES_EXTRA_BYTES = 256;
 const SHORTEST_PIECE_BYTES = 64;
+const NOTHING = new Uint8Array(0);
 
 /** One record's worth of a reservation. */
 export interface Piece {
@@ -22,22 +23,31 @@ export interface Piece {
 /** Room for one message, in ring order among its like. */
 export interface Reservation {
   state: "open" | "committed" | "cancelled";
-  readonly memory: Uint8Array<ArrayBuffer>;
-  readonly pieces: Piece[];
+  memory: Uint8Array<ArrayBuffer>;
+  pieces: Piece[];
   /** Where the ring stood before. */
-  readonly head: number;
+  head: number;
   /** Ring bytes it takes; none if `memory` is private. */
   bytes: number;
+  /** The direction moved on meanwhile: where the application still fills it, in memory of that epoch. */
+  late: { readonly memory: Uint8Array<ArrayBuffer>; readonly pieces: readonly Piece[]; readonly epoch: number } | undefined;
+}
+
+/** A reservation without any room yet. */
+export function openReservation(): Reservation {
+  return { state: "open", memory: NOTHING, pieces: [], head: 0, bytes: 0, late: undefined };
 }
 
 /** The longest message whose pieces fit into the ring whatever is in it, if only half of it is free. */
 export function longestInPlace(writer: RecordWriter): number {
+  if (writer.inStretches) return writer.maxPayloadBytes;
   return Math.max(writer.maxPayloadBytes, (writer.capacityBytes >>> 1) - 2 * PIECES_EXTRA_BYTES);
 }
 
 /** Places the pieces of a message of up to `size` bytes; false, and nothing changed, if there is no room for all of them. */
 export function placePieces(writer: RecordWriter, reservation: Reservation, size: number): boolean {
   const longest = writer.maxPayloadBytes;
+  const { pieces } = reservation;
   let rest = size;
   do {
     const lead = size > longest && rest === size ? TOTAL_BYTES : 0;
@@ -47,15 +57,45 @@ export function placePieces(writer: RecordWriter, reservation: Reservation, size
     if (size > longest && tail < capacity && tail >= SHORTEST_PIECE_BYTES) capacity = tail;
     const at = writer.place(lead + capacity);
     if (at < 0) {
-      writer.rewind(reservation.head, reservation.bytes);
+      if (pieces.length !== 0) writer.rewind(reservation.head, reservation.bytes);
       return false;
     }
-    reservation.pieces.push({ at: at + lead, capacity, recordAt: writer.at, length: writer.length, pad: writer.pad, size: -1 });
+    if (pieces.length === 0) {
+      reservation.memory = writer.bytes;
+      reservation.head = writer.head;
+    }
+    pieces.push({ at: at + lead, capacity, recordAt: writer.at, length: writer.length, pad: writer.pad, size: -1 });
     reservation.bytes += writer.pad + writer.length;
     writer.advance();
     rest -= capacity;
   } while (rest > 0);
   return true;
+}
+
+/** How long its message can still become. */
+export function capacityOf(pieces: readonly Piece[]): number {
+  return pieces.reduce((sum, { size, capacity }) => sum + (size < 0 ? capacity : size), 0);
+}
+
+/** The committed bytes of `pieces`, copied. */
+export function messageOf(memory: Uint8Array, pieces: readonly Piece[]): Uint8Array<ArrayBuffer> {
+  const message = new Uint8Array(capacityOf(pieces));
+  let filled = 0;
+  for (const { at, size } of pieces) {
+    message.set(memory.subarray(at, at + size), filled);
+    filled += size;
+  }
+  return message;
+}
+
+/** Fills the pieces with a message that is not longer than they are. */
+export function fillPieces(reservation: Reservation, message: Uint8Array): void {
+  let from = 0;
+  for (const piece of reservation.pieces) {
+    piece.size = Math.min(piece.capacity, message.length - from);
+    reservation.memory.set(message.subarray(from, from + piece.size), piece.at);
+    from += piece.size;
+  }
 }
 
 /** A short message in long buffers gives the rest back, if nothing was reserved behind it. */

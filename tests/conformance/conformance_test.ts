@@ -10,7 +10,7 @@ for (const combination of combinations) {
   const withPair = withPairOf(combination);
   describe(`${combination.transport}, ${combination.trust}`, () => {
     describe("messages", () => messageTests(withPair));
-    describe("buffers", () => bufferTests(withPair));
+    describe("buffers", () => bufferTests(withPair, combination));
     describe("endings", () => endingTests(withPair));
     describe("waiting", () => waitingTests(withPair, combination));
   });

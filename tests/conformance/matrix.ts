@@ -9,10 +9,37 @@ export interface Combination {
   readonly trust: Trust;
 }
 
-export const combinations: readonly Combination[] = (["mempipe", "mempipe-spin", "mempipe-futex", "unix"] as const).flatMap((transport) => [
-  { transport, trust: "trusted" },
-  { transport, trust: "untrusted" },
+/** Every transport that is built; vmsplice-coop never goes to an end that is not trusted. */
+export const TRANSPORTS = [
+  "mempipe",
+  "mempipe-spin",
+  "mempipe-futex",
+  "unix",
+  "tcp",
+  "tcp-nodelay",
+  "pipe",
+  "vmsplice-coop",
+  "shmem-pipe",
+] as const satisfies readonly TransportName[];
+
+export const combinations: readonly Combination[] = TRANSPORTS.flatMap((transport) => [
+  { transport, trust: "trusted" as const },
+  ...(transport === "vmsplice-coop" ? [] : [{ transport, trust: "untrusted" as const }]),
 ]);
+
+/** Paths that only a move leads to have at least this much memory, if they go through the kernel. */
+const KERNEL_BYTES = 256 * 1024;
+
+/** How large the rings really are if `ringBytes` is asked for. */
+export function arenaBytes({ transport }: Combination, ringBytes: number): number {
+  const kernel = transport === "tcp" || transport === "tcp-nodelay" || transport === "pipe" || transport === "vmsplice-coop";
+  return kernel ? Math.max(ringBytes, KERNEL_BYTES) : ringBytes;
+}
+
+/** Whether messages longer than a record are lent in several pieces; a heap is filled in stretches, and they lie in private memory. */
+export function lendsPieces({ transport }: Combination): boolean {
+  return transport !== "shmem-pipe";
+}
 
 /** Makes a channel of the combination under test; both ends are closed when `use` is done. */
 export type WithPair = (options: PairOptions, use: (left: Handle, right: Handle) => Promise<void> | void) => Promise<void>;

@@ -90,6 +90,23 @@ export class FakeRing implements WritePort, ReadPort {
     return this.#block[word];
   }
 
+  /** It never moves, and is no heap. */
+  cross(): boolean {
+    return false;
+  }
+
+  stretch(): number {
+    return -1;
+  }
+
+  nextArena(): ArrayBuffer {
+    throw new Error("a ring that does not move");
+  }
+
+  retire(): void {
+    throw new Error("nothing was left");
+  }
+
   fault(detail: number): void {
     this.faults.push(detail);
   }

@@ -72,7 +72,7 @@ class Stage {
 
 class FakeChannel implements Waitable {
   readonly handle: number;
-  readonly transport: Transport;
+  readonly moves: { readonly incoming: Transport; readonly outgoing: Transport };
   spins = true;
   keepsAlive = true;
   awaitsEnd = false;
@@ -87,7 +87,7 @@ class FakeChannel implements Waitable {
 
   constructor(handle: number, transport: Transport = mempipe) {
     this.handle = handle;
-    this.transport = transport;
+    this.moves = { incoming: transport, outgoing: transport };
   }
 
   readonly onReady = (ready: number): void => {

@@ -251,14 +251,58 @@ test "a program that lays out records itself crosses when it wants, and keeps wh
 pub fn movedTo(kind: u32, setup: t.Setup) !Pair {
     const pair = try Pair.init(setup);
     try expectEqual(status.OK, epochs.fable_switch(pair.a, kind, setup.ring_bytes, 1));
-    for (0..setup.ring_bytes / 4096) |_| try expectEqual(status.OK, epochs.fable_attend(pair.a)); // its memory is made page by page
-    try expectEqual(status.OK, epochs.fable_attend(pair.b));
+    var in: [16]u8 = undefined;
+    // the memory of a large path is made little by little
+    while (t.block(pair.b, Block.read_transport) != kind) {
+        try expectEqual(status.OK, epochs.fable_attend(pair.a));
+        try expectEqual(status.OK, epochs.fable_attend(pair.b));
+        try expectEqual(status.EMPTY, abi.fable_receive(pair.b, &in, 16));
+    }
     try expectEqual(status.OK, epochs.fable_attend(pair.a));
+    return pair;
+}
+
+test "who asked for a move is told when a newer order takes its place; the same order again changes nothing" {
+    const pair = try Pair.init(.{});
+    defer pair.deinit();
+    try expectEqual(status.OK, epochs.fable_ask(pair.b, 4, 0, 1));
+    try expectEqual(status.OK, epochs.fable_attend(pair.a)); // offers it
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 4, 0, 1)); // is under way
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 5, 0, 1)); // instead
+    try expectEqual(status.OK, epochs.fable_attend(pair.b));
+    var event: epochs.SwitchEvent = undefined;
+    try expectEqual(status.OK, epochs.fable_event(pair.b, &event));
+    try expectEqual([4]u32{ 2, 5, 4, 0 }, .{ event.direction, event.what, event.to, event.status });
+    try expectEqual(status.OK, epochs.fable_event(pair.a, &event)); // offered
+    try expectEqual([3]u32{ 1, 1, 4 }, .{ event.direction, event.what, event.to });
+    try expectEqual(status.OK, epochs.fable_event(pair.a, &event)); // replaced: the same order again said nothing
+    try expectEqual([4]u32{ 1, 5, 4, 0 }, .{ event.direction, event.what, event.to, event.status });
+}
+
+test "who asked for a move takes it back before anything came of it" {
+    const pair = try Pair.init(.{});
+    defer pair.deinit();
+    try expectEqual(status.OK, epochs.fable_ask(pair.b, 7, 0, 1));
+    try expectEqual(status.OK, epochs.fable_ask(pair.b, 1, 0, 1));
+    for (0..4) |_| for ([2]u32{ pair.a, pair.b }) |end| {
+        try expectEqual(status.OK, epochs.fable_attend(end));
+    };
+    try expectEqual(@as(u32, 0), t.block(pair.a, Block.write_epoch));
+}
+
+test "a reader that wants nothing is told that the marker is on its way" {
+    const pair = try Pair.init(.{});
+    defer pair.deinit();
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 4, 0, 1));
+    try expectEqual(status.OK, epochs.fable_attend(pair.b));
+    try expectEqual(@as(u32, 0), t.block(pair.b, Block.coming));
+    try expectEqual(status.OK, epochs.fable_attend(pair.a)); // crosses
+    try expectEqual(status.OK, epochs.fable_attend(pair.b));
+    try expectEqual(@as(u32, 1), t.block(pair.b, Block.coming));
     var in: [16]u8 = undefined;
     try expectEqual(status.EMPTY, abi.fable_receive(pair.b, &in, 16));
-    try expectEqual(status.OK, epochs.fable_attend(pair.a));
-    try expectEqual(kind, t.block(pair.b, Block.read_transport));
-    return pair;
+    try expectEqual(@as(u32, 0), t.block(pair.b, Block.coming));
+    try expectEqual(@as(u32, 4), t.block(pair.b, Block.read_transport));
 }
 
 test "of a heap any record comes back, and makes room where it lay" {

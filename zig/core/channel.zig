@@ -76,6 +76,7 @@ pub const Block = struct {
     pub const events = 11;
     pub const write_transport = 12;
     pub const read_transport = 13;
+    pub const coming = 14;
 };
 /// block[peer_state] beside control.State.
 pub const peer_state_dead: u32 = 4;

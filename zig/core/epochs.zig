@@ -31,7 +31,17 @@ pub fn validReason(reason: u32) bool {
     return reason >= 1 and reason <= reason_path_lost;
 }
 
-pub const Order = struct { kind: Kind, ring_bytes: u32, reason: u32 };
+pub const Order = struct {
+    kind: Kind,
+    ring_bytes: u32,
+    reason: u32,
+    /// The peer asked for it, and wants to know if it comes to nothing.
+    asked: bool = false,
+
+    fn like(order: Order, other: Order) bool {
+        return order.kind == other.kind and order.ring_bytes == other.ring_bytes;
+    }
+};
 
 /// fable_switch_event
 pub const Event = extern struct {
@@ -81,6 +91,8 @@ pub fn State(comptime Self: type) type {
         prepared_reason: u32 = 0,
         /// When a broken path may be offered again.
         repair_at: u64 = 0,
+        /// The peer was asked for something that has not come about yet.
+        asked: bool = false,
         /// Epoch + 1 whose loss was reported to the writer.
         loss_said: u32 = 0,
 
@@ -121,6 +133,10 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
 
         /// Orders the outgoing direction to go on through `kind`.
         pub fn switchTo(c: *Self, kind: Kind, ring_bytes: u32, reason: u32) Outcome {
+            return switchFor(c, kind, ring_bytes, reason, false);
+        }
+
+        fn switchFor(c: *Self, kind: Kind, ring_bytes: u32, reason: u32, asked_for: bool) Outcome {
             if (!c.attached) return .bad_argument;
             if (c.faulted != fault.none) return .peer_fault;
             if (c.write_closed) return .closed;
@@ -129,16 +145,24 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const size = if (ring_bytes != 0) ring_bytes else if (c.out.kind.memory() or kind == c.out.kind) now else c.options.ring_bytes;
             if (!record.validRingBytes(size)) return .bad_argument;
             const s = &c.epochs;
-            const order: Order = .{ .kind = kind, .ring_bytes = if (kind.memory()) size else @max(size, min_stream_bytes), .reason = reason };
+            const order: Order = .{ .kind = kind, .ring_bytes = if (kind.memory()) size else @max(size, min_stream_bytes), .reason = reason, .asked = asked_for };
             const there = kind == c.out.kind and (ring_bytes == 0 or order.ring_bytes == now) and !isBroken(c.out);
             switch (s.phase) {
                 .idle => return if (there) .empty else offer(c, order),
                 .making, .offered, .ready => {
+                    if (order.like(s.order)) {
+                        s.order.asked = s.order.asked or asked_for;
+                        return .ok;
+                    }
                     cancel(c);
                     return if (there) .ok else offer(c, order);
                 },
                 .draining => {
+                    const older = s.waiting;
                     s.waiting = if (there) null else order;
+                    if (older) |one| {
+                        if (there or !order.like(one)) replaced(c, one) else s.waiting.?.asked = asked_for or one.asked;
+                    }
                     return if (there) .empty else .ok;
                 },
             }
@@ -177,9 +201,9 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 outcome = sendOffer(c);
             }
             if (outcome == .ok) return;
-            const refused_kind = s.order.kind;
             _ = giveUp(c, outcome);
-            note(c, 1, .refused, c.out.kind, refused_kind, c.out.epoch, s.order.reason, outcome, 0);
+            note(c, 1, .refused, c.out.kind, s.order.kind, c.out.epoch, s.order.reason, outcome, 0);
+            if (s.order.asked and !c.options.windows) declined(c, s.order, outcome); // else asked() does
         }
 
         fn giveUp(c: *Self, outcome: Outcome) Outcome {
@@ -213,6 +237,13 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const s = &c.epochs;
             if (s.phase != .making) _ = tell(c, .{ .kind = .cancel, .attempt = s.attempt }, &.{});
             forgetNext(c);
+            replaced(c, s.order);
+        }
+
+        /// A newer order took the place of this one.
+        fn replaced(c: *Self, order: Order) void {
+            note(c, 1, .refused, c.out.kind, order.kind, c.out.epoch, order.reason, .ok, 0);
+            if (order.asked) declined(c, order, .ok);
         }
 
         fn forgetNext(c: *Self) void {
@@ -244,14 +275,23 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         fn refused(c: *Self, frame: Frame) void {
             const s = &c.epochs;
             const said = if (frame.status > 0 and frame.status <= 20) std.enums.fromInt(Outcome, -@as(i32, @intCast(frame.status))) else null;
-            const status = said orelse .unsupported; // the peer may say anything
-            if (frame.attempt == 0) return note(c, 2, .refused, c.in.kind, c.in.kind, c.in.epoch, frame.reason, status, 0);
+            const status: Outcome = said orelse if (frame.attempt == 0 and frame.status == 0) .ok else .unsupported; // the peer may say anything
+            if (frame.attempt == 0) {
+                s.asked = false;
+                const to = std.enums.fromInt(Kind, frame.transport) orelse return c.fail(fault.state);
+                return note(c, 2, .refused, c.in.kind, to, c.in.epoch, frame.reason, status, 0);
+            }
             if (s.phase != .offered or frame.attempt != s.attempt) return;
-            const kind = otherOut(c).kind;
             forgetNext(c);
             s.attempts = 0;
             if (s.order.reason == reason_path_lost) s.repair_at = Sys.nowNs() +% repair_pause_ns;
-            note(c, 1, .refused, c.out.kind, kind, c.out.epoch, s.order.reason, status, 0);
+            note(c, 1, .refused, c.out.kind, s.order.kind, c.out.epoch, s.order.reason, status, 0);
+            if (s.order.asked) declined(c, s.order, status);
+        }
+
+        /// To the peer that asked.
+        fn declined(c: *Self, order: Order, status: Outcome) void {
+            _ = tell(c, .{ .kind = .refuse, .transport = @intFromEnum(order.kind), .status = statusOf(status), .reason = order.reason }, &.{});
         }
 
         /// The marker behind everything published; from here on the next path.
@@ -282,6 +322,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             c.block[Block.write_offset] = @as(u32, @truncate(c.writer().position)) & c.writer().mask;
             c.block[Block.free] = c.writer().free();
             note(c, 1, .moved, old.kind, c.out.kind, c.out.epoch, s.order.reason, .ok, queued(old));
+            // a reader that wants nothing at the moment would not notice
+            _ = tell(c, .{ .kind = .marked, .attempt = s.attempt }, &.{});
             repair(c);
             return .ok;
         }
@@ -314,7 +356,9 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const next = s.waiting orelse return;
             s.waiting = null;
             const outcome = if (next.kind == c.out.kind and next.ring_bytes == c.out.arena.size) Outcome.ok else offer(c, next);
-            if (outcome != .ok) note(c, 1, .refused, c.out.kind, next.kind, c.out.epoch, next.reason, outcome, 0);
+            if (outcome == .ok) return;
+            note(c, 1, .refused, c.out.kind, next.kind, c.out.epoch, next.reason, outcome, 0);
+            if (next.asked) declined(c, next, outcome);
         }
 
         /// A path that broke while both ends live: what it did not deliver goes by memory, what comes next through another path.
@@ -386,16 +430,18 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (!c.attached) return .bad_argument;
             if (c.faulted != fault.none) return .peer_fault;
             if (kind == .vmsplice_coop and c.copies) return .unsupported;
-            if (kind == c.in.kind and ring_bytes == 0 and !c.epochs.prepared) return .empty;
+            if (kind == c.in.kind and ring_bytes == 0 and !c.epochs.prepared and !c.epochs.asked) return .empty;
             const frame: Frame = .{ .kind = .ask, .transport = @intFromEnum(kind), .ring_bytes = ring_bytes, .reason = reason };
-            return if (tell(c, frame, &.{})) .ok else .no_space;
+            if (!tell(c, frame, &.{})) return .no_space;
+            c.epochs.asked = true;
+            return .ok;
         }
 
         fn asked(c: *Self, frame: Frame) void {
             const kind = std.enums.fromInt(Kind, frame.transport) orelse return c.fail(fault.state);
-            const outcome = switchTo(c, kind, frame.ring_bytes, frame.reason);
+            const outcome = switchFor(c, kind, frame.ring_bytes, frame.reason, true);
             if (outcome == .ok or outcome == .empty) return;
-            _ = tell(c, .{ .kind = .refuse, .status = statusOf(outcome), .reason = frame.reason }, &.{});
+            declined(c, .{ .kind = kind, .ring_bytes = 0, .reason = frame.reason }, outcome);
         }
 
         fn offered(c: *Self, frame: Frame, fds: []i32) void {
@@ -425,6 +471,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         fn dropNext(c: *Self) void {
             if (!c.epochs.prepared) return;
             c.epochs.prepared = false;
+            c.block[Block.coming] = 0;
             paths.dropIn(otherIn(c));
         }
 
@@ -455,6 +502,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             }
             c.in = next;
             s.prepared = false;
+            s.asked = false;
+            c.block[Block.coming] = 0;
             s.frames_lately = 0;
             if (lent) keep(&s.read, old.epoch, &old.arena, &old.ring);
             const from = old.kind;
@@ -467,6 +516,10 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             note(c, 2, .moved, from, next.kind, next.epoch, s.prepared_reason, .ok, 0);
             answer(c, .{ .kind = .crossed, .attempt = s.prepared_attempt });
             return true;
+        }
+
+        fn marked(c: *Self, frame: Frame) void {
+            if (c.epochs.prepared and frame.attempt == c.epochs.prepared_attempt) c.block[Block.coming] = 1;
         }
 
         /// The path broke and its writer may not know yet. False: nobody is there to send the rest.
@@ -572,6 +625,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 .rest => restCame(c, frame, fds),
                 .lost => lost(c, frame),
                 .ask => asked(c, frame),
+                .marked => marked(c, frame),
                 _ => c.fail(fault.state),
             }
         }

@@ -7,6 +7,7 @@
 //!                                                   ←  accept attempt  |  refuse attempt, status
 //!       cancel attempt                              →                          (before the marker only)
 //!       …marker on the old path…
+//!       marked attempt                              →                          (look for it)
 //!                                                   ←  crossed attempt         (all of the old path is there)
 //!       rest   attempt, first, fd                   →                          (bytes that a broken path did not deliver)
 //!                                                   ←  lost   attempt          (the path broke: send the rest)
@@ -14,7 +15,7 @@
 
 const std = @import("std");
 
-pub const Kind = enum(u32) { offer = 1, accept = 2, refuse = 3, cancel = 4, crossed = 5, rest = 6, lost = 7, ask = 8, _ };
+pub const Kind = enum(u32) { offer = 1, accept = 2, refuse = 3, cancel = 4, crossed = 5, rest = 6, lost = 7, ask = 8, marked = 9, _ };
 
 pub const Frame = extern struct {
     kind: Kind,
@@ -24,7 +25,7 @@ pub const Frame = extern struct {
     /// Size of the ring, of the arena to receive into, or of the rest.
     ring_bytes: u32 = 0,
     reason: u32 = 0,
-    /// Of a refusal: minus the status.
+    /// Of a refusal: minus the status; zero if a newer order took its place. One that answers `ask` has attempt zero and says `transport`.
     status: u32 = 0,
     /// `rest`: position on the way of its first byte.
     first: u64 = 0,

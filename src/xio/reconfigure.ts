@@ -1,0 +1,163 @@
+/** Orders to move a channel's directions to another transport: given, waited for, and taken back when nobody waits any more. */
+import { FableError } from "../errors.ts";
+import { Orders, type Outcome } from "../flow/orders.ts";
+import { BAD_ARGUMENT, CLOSED, EMPTY, ENOSPACE, OK, UNSUPPORTED } from "../native/generated.ts";
+import type { Channel } from "../transport/channel.ts";
+import type { Direction, Move } from "../transport/moves.ts";
+import type { Transport } from "../transport/transport.ts";
+import { aborted, timedOut, type WaitLimits } from "./limits.ts";
+
+/** Which directions are to go where, and who says so. */
+export interface MoveOrder {
+  readonly transport: Transport;
+  readonly direction: "both" | Direction;
+  /** 0: as much memory as now. */
+  readonly ringBytes: number;
+  readonly reason: "program" | "operator" | "policy";
+  /** For who cannot read yet: the incoming direction counts as moved when the peer has moved, although messages from before may be unread. */
+  readonly early?: boolean;
+}
+
+/** What is left of an arena's smallest size on paths through the kernel. */
+const MIN_KERNEL_BYTES = 256 * 1024;
+
+export class Reconfigurer {
+  readonly #channel: Channel;
+  readonly #orders = new Orders<Transport>();
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+  }
+
+  /** Resolves when the directions are there. */
+  async order(order: MoveOrder, limits: WaitLimits): Promise<void> {
+    const what = `the channel to move to ${order.transport.name}`;
+    if (limits.signal?.aborted) throw aborted(what, limits.signal);
+    const moves: Promise<void>[] = [];
+    try {
+      for (const way of ["outgoing", "incoming"] as const) {
+        if (order.direction === "both" || order.direction === way) moves.push(this.#go(way, order, limits, what));
+      }
+    } catch (error) {
+      void Promise.allSettled(moves);
+      throw error;
+    }
+    await Promise.all(moves);
+  }
+
+  /** Only gives the order; throws if it is refused at once. */
+  now(order: MoveOrder & { readonly direction: Direction }): void {
+    this.#go(order.direction, order, {}, "").catch(() => {});
+  }
+
+  heard(move: Move): void {
+    this.#orders.heard({ way: move.direction, what: move.what, to: move.to, status: move.status });
+  }
+
+  /** The peer has moved its direction. */
+  coming(): void {
+    this.#orders.coming();
+  }
+
+  /** Nothing moves in that direction, or in any, any more. */
+  over(way?: Direction): void {
+    this.#orders.over(way);
+  }
+
+  /** Gives the order; throws if it is refused at once. */
+  #go(way: Direction, order: MoveOrder, limits: WaitLimits, what: string): Promise<void> {
+    const { transport, ringBytes, reason } = order;
+    const { moves } = this.#channel;
+    if (this.#channel.closed) throw refusal(CLOSED, order, way);
+    const there = this.#isThere(way, order);
+    const status = moves.order(way, transport, ringBytes, reason);
+    // What this order put an end to is told before anybody waits for the new one.
+    moves.hear();
+    if (status !== OK && status !== EMPTY) throw refusal(status, order, way);
+    if (there || status === EMPTY) {
+      this.#orders.add({ way, to: transport, ringBytes }, () => {})();
+      return Promise.resolve();
+    }
+    return this.#wait(way, order, limits, what);
+  }
+
+  #wait(way: Direction, order: MoveOrder, { signal, timeoutMs }: WaitLimits, what: string): Promise<void> {
+    const { transport, ringBytes } = order;
+    return new Promise((resolve, reject) => {
+      const stop = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+      };
+      const withdraw = this.#orders.add({ way, to: transport, ringBytes }, (outcome) => {
+        stop();
+        if (outcome.end === "moved") resolve();
+        else reject(failureOf(outcome, order, way));
+      }, order.early === true);
+      const giveUp = (error: FableError): void => {
+        stop();
+        if (withdraw()) this.#takeBack(way, order);
+        reject(error);
+      };
+      const abort = (): void => giveUp(aborted(what, signal));
+      const timer = timeoutMs === undefined ? undefined : setTimeout(() => giveUp(timedOut(what, timeoutMs)), timeoutMs);
+      signal?.addEventListener("abort", abort, { once: true });
+    });
+  }
+
+  /** Before the marker the old path just goes on; behind it this changes nothing. */
+  #takeBack(way: Direction, { reason }: MoveOrder): void {
+    const { moves } = this.#channel;
+    if (this.#channel.closed) return;
+    moves.order(way, moves[way], 0, reason);
+    moves.hear();
+  }
+
+  /** The direction is there already: nothing will be heard. */
+  #isThere(way: Direction, { transport, ringBytes }: MoveOrder): boolean {
+    const { moves, reader, writer } = this.#channel;
+    if (moves[way] !== transport) return false;
+    const now = way === "outgoing" ? writer.capacityBytes : reader.arena.length;
+    return ringBytes === 0 || now === (transport.sharedMemory ? ringBytes : Math.max(ringBytes, MIN_KERNEL_BYTES));
+  }
+}
+
+function failureOf(outcome: Outcome, order: MoveOrder, way: Direction): FableError {
+  const name = order.transport.name;
+  switch (outcome.end) {
+    case "replaced":
+      return new FableError("SUPERSEDED", `A newer order took the place of the one to move the ${way} direction to ${name}.`);
+    case "refused":
+      return refusal(outcome.status, order, way);
+    default:
+      return new FableError("CLOSED", `The ${way} direction ended before it moved to ${name}.`);
+  }
+}
+
+function refusal(status: number, { transport: { name }, ringBytes }: MoveOrder, way: Direction): FableError {
+  switch (status) {
+    case UNSUPPORTED:
+      return new FableError(
+        "UNSUPPORTED_TRANSPORT",
+        `The ${way} direction cannot move to ${name}: not here, or not between ends that do not trust each other.`,
+        {
+          remedy: "Choose another transport; fable doctor says what works on this machine.",
+        },
+      );
+    case CLOSED:
+      return new FableError("CLOSED", `The ${way} direction cannot move to ${name}: it is closed.`);
+    case BAD_ARGUMENT:
+      return new FableError("BAD_ARGUMENT", `The ${way} direction cannot have a ring of ${ringBytes} bytes.`, {
+        remedy: "Give a power of two from 4096 to 67108864.",
+      });
+    case ENOSPACE:
+      return new FableError(
+        "REFUSED",
+        `The ${way} direction cannot move to ${name}: buffers of too many earlier transports are still held.`,
+        {
+          remedy: "Release or commit the buffers you hold, then try again.",
+        },
+      );
+    default:
+      return new FableError("REFUSED", `The ${way} direction was refused to move to ${name} (status ${status}).`);
+  }
+}

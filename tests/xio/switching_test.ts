@@ -1,0 +1,41 @@
+/** A channel in one process that moves at random under load, between all transports, with both ends giving orders. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { channelPair } from "../../mod.ts";
+import { DEFAULT_PLAN, orderMoves, readMoving, type SwitchPlan, writeMoving } from "./switching.ts";
+
+for (const trust of ["trusted", "untrusted"] as const) {
+  for (const seed of [1, 2]) {
+    describe(`moves at random, ${trust}, seed ${seed}`, () => {
+      test("nothing is lost, repeated, reordered or torn", async () => {
+        const transports = DEFAULT_PLAN.transports.filter((transport) => trust === "trusted" || transport !== "vmsplice-coop");
+        const plan: SwitchPlan = { ...DEFAULT_PLAN, seed, transports, moves: 60 };
+        const [left, right] = channelPair({ trust, drainDeadlineMs: seed * 2 });
+        let ordering = 2;
+        const sent: (number | undefined)[] = [undefined, undefined];
+        const write = async (way: number): Promise<void> => {
+          sent[way] = await writeMoving(way === 0 ? left : right, plan, way, () => ordering === 0);
+        };
+        const order = async (salt: number): Promise<number> => {
+          try {
+            return await orderMoves(salt === 0 ? left : right, plan, salt);
+          } finally {
+            ordering--;
+          }
+        };
+        const [leftMoved, rightMoved] = await Promise.all([
+          order(0),
+          order(1),
+          write(0),
+          write(1),
+          readMoving(right, plan, 0, () => sent[0]),
+          readMoving(left, plan, 1, () => sent[1]),
+        ]);
+        assert.ok(leftMoved + rightMoved > 20, `${leftMoved} and ${rightMoved} orders came about`);
+        assert.ok(left.epochs.outgoing.epoch > 10 && right.epochs.outgoing.epoch > 10);
+        const reasons = await Promise.all([left.close(), right.close()]);
+        assert.deepEqual([reasons[0].delivered, reasons[1].delivered], [reasons[0].sent, reasons[1].sent]);
+      });
+    });
+  }
+}
