@@ -4,6 +4,7 @@ import { bufferTests } from "./buffers.ts";
 import { endingTests } from "./endings.ts";
 import { combinations, withPairOf } from "./matrix.ts";
 import { messageTests } from "./messages.ts";
+import { movingTests } from "./moving.ts";
 import { waitingTests } from "./waiting.ts";
 
 for (const combination of combinations) {
@@ -12,6 +13,7 @@ for (const combination of combinations) {
     describe("messages", () => messageTests(withPair));
     describe("buffers", () => bufferTests(withPair, combination));
     describe("endings", () => endingTests(withPair));
+    describe("moving", () => movingTests(withPair, combination));
     describe("waiting", () => waitingTests(withPair, combination));
   });
 }

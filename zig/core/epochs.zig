@@ -356,6 +356,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const next = s.waiting orelse return;
             s.waiting = null;
             const outcome = if (next.kind == c.out.kind and next.ring_bytes == c.out.arena.size) Outcome.ok else offer(c, next);
+            while (s.phase == .making) makeMore(c); // this end may want nothing any more, and have no other occasion
             if (outcome == .ok) return;
             note(c, 1, .refused, c.out.kind, next.kind, c.out.epoch, next.reason, outcome, 0);
             if (next.asked) declined(c, next, outcome);

@@ -81,6 +81,8 @@ pub fn StreamOut(comptime Sys: type) type {
                     t.sent = t.writer.lapEnd(t.sent);
                     continue;
                 };
+                // Said before it is done: of a process that dies in between the reader waits for the end of the stream, and misses nothing.
+                @atomicStore(u64, t.sent_to, t.sent_bytes + (stop - t.sent), .release);
                 const count = t.push(t.writer.base + (@as(u32, @truncate(t.sent)) & t.writer.mask), stop - t.sent);
                 if (count == Sys.again) break;
                 if (count <= 0) {
@@ -91,8 +93,8 @@ pub fn StreamOut(comptime Sys: type) type {
                 t.sent += moved;
                 t.sent_bytes += moved;
             }
+            @atomicStore(u64, t.sent_to, t.sent_bytes, .release);
             if (t.sent != before) {
-                @atomicStore(u64, t.sent_to, t.sent_bytes, .release);
                 t.writer.bell.notify(control.sleep_data);
             }
             if (t.acks_fd >= 0 and t.sent - t.acked > t.writer.ring_bytes / 4) t.acknowledge();
