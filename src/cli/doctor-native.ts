@@ -6,10 +6,10 @@ import { ABI_VERSION } from "../native/generated.ts";
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
 import type { TransportName } from "../transport/transport.ts";
-import { channelPair } from "../xio/pair.ts";
 import { type CheckResult, fails, judgeDoorbell, judgeLine, ok, warning } from "./doctor-checks.ts";
+import { checkTransport } from "./doctor-transports.ts";
 import { CommandFailed } from "./failure.ts";
-import { formatBytes, formatNanoseconds } from "./format.ts";
+import { formatNanoseconds } from "./format.ts";
 import type { MachineFacts } from "./machine.ts";
 
 export interface Capability {
@@ -23,7 +23,7 @@ export interface DoctorNative {
   capabilities(): readonly Capability[];
   line(facts: MachineFacts): CheckResult;
   doorbell(): Promise<CheckResult>;
-  loopback(transport: TransportName): Promise<CheckResult>;
+  transport(transport: TransportName): Promise<CheckResult>;
   privateBroker(socket: string): Promise<CheckResult>;
   userBroker(socket: string | undefined): Promise<CheckResult>;
 }
@@ -77,7 +77,7 @@ export function openDoctor(): DoctorNative {
       })),
     line: (facts) => checkLine(native, facts),
     doorbell: () => checkDoorbell(native),
-    loopback: (transport) => checkLoopback(transport),
+    transport: (transport) => checkTransport(transport),
     privateBroker: (socket) => checkPrivateBroker(native, socket),
     userBroker: (socket) => checkUserBroker(native, socket),
   };
@@ -131,36 +131,6 @@ async function checkDoorbell(native: Native): Promise<CheckResult> {
   } finally {
     native.library.close(theirs);
     native.library.close(mine);
-  }
-}
-
-const LOOPBACK_MESSAGES = 1000;
-
-/** A thousand messages of 1 B … 64 KiB there and back, and the reply compared. */
-async function checkLoopback(transport: TransportName): Promise<CheckResult> {
-  const [left, right] = channelPair({ transport });
-  const start = performance.now();
-  let bytes = 0;
-  try {
-    const echo = (async () => {
-      for (let n = 0; n < LOOPBACK_MESSAGES; n++) await right.send(await right.receive({ timeoutMs: 5000 }) ?? new Uint8Array(0));
-    })();
-    for (let n = 0; n < LOOPBACK_MESSAGES; n++) {
-      const message = new Uint8Array(1 + (n * 6151) % 65_536).fill(n & 0xff);
-      await left.send(message);
-      const answer = await left.receive({ timeoutMs: 5000 });
-      if (answer === undefined || answer.length !== message.length || answer[answer.length - 1] !== (n & 0xff)) {
-        return fails(`message ${n} came back changed`, "report this with the output of fable doctor --json");
-      }
-      bytes += message.length;
-    }
-    await echo;
-    return ok(
-      `${LOOPBACK_MESSAGES} messages, ${formatBytes(bytes)}, there and back in ${formatNanoseconds((performance.now() - start) * 1e6)}`,
-    );
-  } finally {
-    await left.close({ drainDeadlineMs: 0 });
-    await right.close({ drainDeadlineMs: 0 });
   }
 }
 

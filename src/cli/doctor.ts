@@ -95,7 +95,7 @@ async function nativeSteps(options: DoctorOptions, facts: MachineFacts, perform:
     ...TRANSPORTS.map((transport) => ({
       name: `channel over ${transport}`,
       essential: transport === "mempipe" || transport === "unix",
-      run: () => native.loopback(transport),
+      run: () => native.transport(transport),
     })),
     { name: "starting a broker", essential: true, run: () => native.privateBroker(join(folder, "broker.sock")) },
     {

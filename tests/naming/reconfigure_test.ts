@@ -162,6 +162,21 @@ describe("a flow that is moved", () => {
     }));
 });
 
+describe("a broker that dies", () => {
+  test("after a flow moved: the next one reads from the ends where it is and why", () =>
+    inScene(async (scene) => {
+      const daemon = await scene.daemon();
+      const { caller, flow, halves } = await connected(scene);
+      move(halves, BY_OPERATOR);
+      await daemon.close();
+      await scene.daemon();
+      await eventually("both ends have shown themselves", async () => (await caller.flows()).some((entry) => entry.flow === flow));
+      const [entry] = await caller.flows();
+      assert.deepEqual(entry?.directions.map(({ transport, epoch }) => [transport, epoch]), [["pipe", 1], ["pipe", 1]]);
+      assert.equal(entry?.reason, "pipe, because an operator ordered it");
+    }));
+});
+
 describe("a broker that dies while a flow moves", () => {
   test("harms nobody: the ends go on, and whoever asked is answered by the next", () =>
     inScene(async (scene) => {
