@@ -133,6 +133,14 @@ describe("another user", () => {
           await right.send("answer");
           assert.equal(new TextDecoder().decode(await answered), "answer");
         }
+        for (const to of ["pipe", "tcp", "shmem-pipe", transport] as const) {
+          await left.reconfigure(to, { timeoutMs: 5000 });
+          await left.send(to);
+          assert.equal(new TextDecoder().decode(await right.receive({ timeoutMs: 5000 })), to);
+          await right.send("back");
+          assert.equal(new TextDecoder().decode(await left.receive({ timeoutMs: 5000 })), "back");
+        }
+        await assert.rejects(left.reconfigure("vmsplice-coop", { timeoutMs: 5000 }), { code: "UNSUPPORTED_TRANSPORT" });
         await left.close();
         assert.equal((await right.closed).code, "PEER_CLOSED");
         await right.close();
