@@ -1,16 +1,17 @@
 /**
  * The two programs that `fable demo` starts, one in each runtime. They know each other by name only, and report to the demo in lines of JSON.
  *
- *     sender     connects to xio://demo/receiver: the file, then requests
- *     receiver   listens there: writes the file, then answers
+ *     sender     connects to xio://demo/receiver: the file, then requests, then the file again while the channel walks
+ *     receiver   listens there: writes the file, then answers, then writes it again
  */
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import process from "node:process";
 import { loadNative } from "../native/load.ts";
 import { transportByName } from "../transport/registry.ts";
 import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
+import { Silences, Walk } from "./demo-walk.ts";
 import { quantile } from "./format.ts";
 import { UsageError } from "./usage.ts";
 
@@ -47,17 +48,21 @@ async function sender(file: string, requests: number, transport: string | undefi
   try {
     await sendFile(handle, fd);
     say("hashed", { sha256: hashOf(fd) });
+    await askMany(handle, requests);
+    await sendFile(handle, fd, new Walk(handle));
   } finally {
     closeSync(fd);
   }
-  await askMany(handle, requests);
   const { code } = await handle.close();
   const { messagesSent, messagesDelivered, messagesReceived } = handle.stats();
   say("done", { sent: messagesSent, delivered: messagesDelivered, received: messagesReceived, reason: code });
 }
 
-/** The size first, then the file in pieces that the read call puts where the peer will find them. */
-async function sendFile(handle: Handle, fd: number): Promise<void> {
+/**
+ * The size first, then the file in pieces that the read call puts where the peer will find them. With a `walk`, the channel moves meanwhile,
+ * both of its directions.
+ */
+async function sendFile(handle: Handle, fd: number, walk?: Walk): Promise<void> {
   const size = fstatSync(fd).size;
   const start = now();
   await handle.send(new Uint8Array(new BigUint64Array([BigInt(size)]).buffer));
@@ -75,11 +80,15 @@ async function sendFile(handle: Handle, fd: number): Promise<void> {
     handle.flush();
     sent += count;
     messages++;
+    walk?.advance(sent / size);
     if (sent - told >= STEP_BYTES) say("progress", { bytes: told = sent });
   }
+  await walk?.finish();
   const taken = await handle.receive({ timeoutMs: WAIT_MS });
   if (taken === undefined) throw new Error("the receiver went away");
-  say("sent", { bytes: size, messages, ns: now() - start });
+  const ns = now() - start;
+  if (walk === undefined) say("sent", { bytes: size, messages, ns });
+  else say("walked", { bytes: size, messages, ns, moves: walk.moves, of: walk.length, skipped: walk.skipped, epochs: handle.epochs });
 }
 
 /** Requests one at a time, each answer compared, each round trip timed. */
@@ -123,10 +132,14 @@ async function receiver(file: string, requests: number): Promise<void> {
   try {
     await receiveFile(handle, fd);
     say("hashed", { sha256: hashOf(fd) });
+    await answerMany(handle, requests);
+    ftruncateSync(fd);
+    const silences = new Silences(handle);
+    await receiveFile(handle, fd, silences);
+    say("hashed-again", { sha256: hashOf(fd), route: silences.route, silences_ns: silences.ns, epochs: handle.epochs });
   } finally {
     closeSync(fd);
   }
-  await answerMany(handle, requests);
   await handle.closed;
   const { code } = await handle.close();
   await listener.close();
@@ -134,7 +147,7 @@ async function receiver(file: string, requests: number): Promise<void> {
   say("done", { received: messagesReceived, sent: messagesSent, reason: code });
 }
 
-async function receiveFile(handle: Handle, fd: number): Promise<void> {
+async function receiveFile(handle: Handle, fd: number, silences?: Silences): Promise<void> {
   const first = await handle.receive({ timeoutMs: WAIT_MS });
   if (first?.byteLength !== 8) throw new Error("the sender did not say how much it sends");
   const size = Number(new DataView(first.buffer, first.byteOffset).getBigUint64(0, true));
@@ -143,6 +156,7 @@ async function receiveFile(handle: Handle, fd: number): Promise<void> {
   while (got < size) {
     const buffers = handle.getReadBuf();
     if (buffers.length === 0 && !await handle.waitReadable({ timeoutMs: WAIT_MS })) throw new Error("the sender went away");
+    if (buffers.length !== 0) silences?.note(now());
     for (const buffer of buffers) {
       for (let done = 0; done < buffer.size;) done += writeSync(fd, buffer.bytes, done, buffer.size - done, got + done);
       got += buffer.size;

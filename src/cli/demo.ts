@@ -1,6 +1,7 @@
 /**
  * `fable demo`: a private broker, one program in Bun and one in Deno that know each other by name only; a real file from one to the other, hashed on
- * both sides, then a request/response load with every answer checked. Everything is real processes; everything is gone afterwards.
+ * both sides, then a request/response load with every answer checked, then the file again while the channel walks through all transports. Everything
+ * is real processes; everything is gone afterwards.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
@@ -8,6 +9,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { TransportName } from "../transport/transport.ts";
+import type { Handle } from "../xio/handle.ts";
+import type { Skipped } from "./demo-walk.ts";
 import { CommandFailed } from "./failure.ts";
 import { formatBytes, formatBytesPerSecond, formatCount, formatNanoseconds, formatRate } from "./format.ts";
 import { withNameService } from "./open.ts";
@@ -103,6 +106,19 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
       formatNanoseconds(number(asked["p50_ns"]))
     }, p99 ${formatNanoseconds(number(asked["p99_ns"]))}; ${formatRate(rate)}`,
   );
+  const walked = await sender.line("walked");
+  const again = await receiver.line("hashed-again");
+  const unchanged = again["sha256"] === ours;
+  const silences = numbers(again["silences_ns"]);
+  output.line(`${colours.bold("walk")}      the file again, while the channel goes ${strings(again["route"]).join(" → ")}`);
+  output.line(
+    `          ${formatBytes(cast.size)} in ${formatNanoseconds(number(walked["ns"]))}, ${count(walked["moves"])} of ${
+      count(walked["of"])
+    } moves each way, ${epochsText(walked["epochs"])}; silences seen by the reader p50 ${formatNanoseconds(median(silences))}, longest ${
+      formatNanoseconds(Math.max(...silences))
+    }; sha-256 ${unchanged ? colours.green("equal") : colours.red("DIFFERENT")}`,
+  );
+  for (const skipped of skippedOf(walked["skipped"])) output.line(`          ${skipped.transport} was skipped: ${skipped.why}`);
   const [there, back] = [await sender.line("done"), await receiver.line("done")];
   const complete = there["sent"] === back["received"] && there["received"] === back["sent"];
   output.line(
@@ -110,17 +126,18 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
       count(back["sent"])
     }, received ${count(there["received"])} ${complete ? colours.green("nothing lost") : colours.red("LOST")}`,
   );
-  output.value(report(cast, { connected, moved, asked, there, back }, { ours, theirs, reason: flow?.reason ?? null }));
+  output.value(report(cast, { connected, moved, asked, walked, again, there, back }, { ours, theirs, reason: flow?.reason ?? null }));
+  if (!unchanged) throw new CommandFailed("the file arrived changed while the channel walked: the hashes differ");
   if (ours !== theirs) throw new CommandFailed("the file arrived changed: the hashes differ");
   if (!complete) throw new CommandFailed("messages were lost: the counts of both ends differ");
 }
 
 function report(
   cast: Cast,
-  lines: Readonly<Record<"connected" | "moved" | "asked" | "there" | "back", Line>>,
+  lines: Readonly<Record<"connected" | "moved" | "asked" | "walked" | "again" | "there" | "back", Line>>,
   facts: { readonly ours: string; readonly theirs: string; readonly reason: string | null },
 ): unknown {
-  const { connected, moved, asked, there, back } = lines;
+  const { connected, moved, asked, walked, again, there, back } = lines;
   const seconds = number(moved["ns"]) / 1e9;
   return {
     sender: cast.bun.name,
@@ -145,6 +162,15 @@ function report(
       p50_ns: asked["p50_ns"],
       p99_ns: asked["p99_ns"],
       p999_ns: asked["p999_ns"],
+    },
+    walk: {
+      route: again["route"],
+      moves: walked["moves"],
+      skipped: walked["skipped"],
+      epochs: walked["epochs"],
+      took_ns: walked["ns"],
+      silences_ns: again["silences_ns"],
+      equal: again["sha256"] === facts.ours,
     },
     messages: { sent: there["sent"], received: back["received"], answered: back["sent"], answers_received: there["received"] },
   };
@@ -290,6 +316,27 @@ class Actor {
 
 function number(value: unknown): number {
   return typeof value === "number" ? value : Number.NaN;
+}
+
+function numbers(value: unknown): readonly number[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "number") : [];
+}
+
+function strings(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === "string") : [];
+}
+
+function skippedOf(value: unknown): readonly Skipped[] {
+  return Array.isArray(value) ? value as readonly Skipped[] : [];
+}
+
+function epochsText(value: unknown): string {
+  const { outgoing, incoming } = value as Handle["epochs"];
+  return `epochs ${outgoing.epoch} and ${incoming.epoch}`;
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 function text(value: unknown): string {
