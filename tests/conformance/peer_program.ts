@@ -1,13 +1,14 @@
 /**
  * The other end in a process of its own: connects to the socket it is told, does what it is told, and says what happened in lines of JSON.
  *
- *     peer_program.ts SOCKET TRANSPORT TRUST write|read|hold|long|echo|exit
+ *     peer_program.ts SOCKET TRANSPORT TRUST write|read|hold|long|echo|move|exit
  */
 import process from "node:process";
 import type { TransportName, Trust } from "../../mod.ts";
 import { loadNative } from "../../src/native/load.ts";
 import { directConnect } from "../../src/xio/direct.ts";
 import type { Handle } from "../../src/xio/handle.ts";
+import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
 import { anySize, patterned, randomFrom } from "./matrix.ts";
 
 const [path, transport, trust, job] = process.argv.slice(2);
@@ -48,6 +49,21 @@ const jobs: Readonly<Record<string, (handle: Handle) => Promise<void>>> = {
     for await (const message of handle) await handle.send(message);
     const reason = await handle.close();
     say("closed", reason);
+  },
+  /** Writes, reads and orders moves at random, as the test does at its end; both sides tell how much they wrote. */
+  async move(handle) {
+    const plan = plainPlan(21, trust as Trust);
+    let theirs: number | undefined;
+    process.stdin.once("data", (text) => theirs = Number(String(text)));
+    let ordering = true;
+    await Promise.all([
+      orderMoves(handle, plan, 1).finally(() => ordering = false),
+      writeMoving(handle, plan, 1, () => !ordering).then((count) => say("wrote", { count })),
+      readMoving(handle, plan, 0, () => theirs),
+    ]);
+    say("moved", { epoch: handle.epochs.outgoing.epoch });
+    await handle.close();
+    process.exit(0);
   },
   /** Is done without saying good-bye, but not without having sent. */
   async exit(handle) {

@@ -4,18 +4,22 @@
  *   npm run soak                                    10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
  *   npm run soak -- --messages 100000               fewer messages
  *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
+ *   npm run soak -- --moves 0                       no random moves; else so many, between all transports (10,000)
  *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: only those
  *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
  */
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { channelPair } from "../../mod.ts";
 import { type RuntimeName, World } from "../process/harness.ts";
 import { crashRounds } from "../process/rounds.ts";
+import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
 import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakPair } from "./combinations.ts";
 
 const MESSAGES = 10_000_000;
 const ROUNDS = 1000;
+const MOVES = 10_000;
 const ROUND_PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = [["bun", "deno"], ["deno", "bun"]];
 /** At least so many messages a second, else something hangs. */
 const SLOWEST_PER_S = 500;
@@ -26,6 +30,7 @@ const { values } = parseArgs({
   options: {
     messages: { type: "string" },
     rounds: { type: "string" },
+    moves: { type: "string" },
     only: { type: "string" },
     seed: { type: "string" },
     json: { type: "string" },
@@ -33,12 +38,14 @@ const { values } = parseArgs({
 });
 const messages = Number(values.messages ?? MESSAGES);
 const rounds = Number(values.rounds ?? ROUNDS);
+const moves = Number(values.moves ?? MOVES);
 const seed = Number(values.seed ?? 1);
 const failures: string[] = [];
 const results: object[] = [];
 
 if (messages > 0) { for (const runtimes of PAIRS) await soakPair(runtimes); }
 if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
+if (moves > 0 && values.only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
@@ -87,6 +94,33 @@ async function soakRounds(survivor: RuntimeName, victim: RuntimeName): Promise<v
     record(name, {}, error instanceof Error ? error.message : String(error));
   } finally {
     await world.close();
+  }
+}
+
+async function soakMoves(trust: "trusted" | "untrusted"): Promise<void> {
+  const name = `${moves} random moves under load, ${trust}`;
+  const plan = plainPlan(seed, trust, moves / 2);
+  const [left, right] = channelPair({ trust, drainDeadlineMs: 5 });
+  const sent: (number | undefined)[] = [undefined, undefined];
+  let ordering = 2;
+  const write = async (way: number): Promise<void> => {
+    sent[way] = await writeMoving(way === 0 ? left : right, plan, way, () => ordering === 0);
+  };
+  try {
+    await Promise.all([
+      orderMoves(left, plan, 0).finally(() => ordering--),
+      orderMoves(right, plan, 1).finally(() => ordering--),
+      write(0),
+      write(1),
+      readMoving(right, plan, 0, () => sent[0]),
+      readMoving(left, plan, 1, () => sent[1]),
+    ]);
+    const { outgoing, incoming } = left.epochs;
+    record(name, { moved: outgoing.epoch + incoming.epoch, messages: sent, lateBuffers: left.stats().lateBuffers }, undefined);
+  } catch (error) {
+    record(name, {}, error instanceof Error ? error.message : String(error));
+  } finally {
+    await Promise.all([left.close({ drainDeadlineMs: 0 }), right.close({ drainDeadlineMs: 0 })]);
   }
 }
 

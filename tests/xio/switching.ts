@@ -22,6 +22,12 @@ export const DEFAULT_PLAN: Omit<SwitchPlan, "seed"> = {
   ringBytes: [0, 0, 0, 4096, 65_536, 262_144],
 };
 
+/** A short plan of everything that ends of that trust may do. */
+export function plainPlan(seed: number, trust: "trusted" | "untrusted", moves = 60): SwitchPlan {
+  const transports = DEFAULT_PLAN.transports.filter((transport) => trust === "trusted" || transport !== "vmsplice-coop");
+  return { ...DEFAULT_PLAN, seed, transports, moves };
+}
+
 type Random = (below: number) => number;
 
 function turn(): Promise<void> {

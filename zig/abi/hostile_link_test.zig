@@ -164,7 +164,7 @@ fn say(from: u32, frame: link.Frame, fds: []const i32) !void {
 test "frames that no honest end sends cost the channel" {
     const cases = [_]link.Frame{
         .{ .kind = @enumFromInt(0), .reason = 1 },
-        .{ .kind = @enumFromInt(9), .reason = 1 },
+        .{ .kind = @enumFromInt(10), .reason = 1 },
         .{ .kind = .offer, .transport = 0, .ring_bytes = 4096, .reason = 1 },
         .{ .kind = .offer, .transport = 10, .ring_bytes = 4096, .reason = 1 },
         .{ .kind = .offer, .transport = 4, .ring_bytes = 4096, .reason = 0 },
@@ -210,6 +210,7 @@ test "answers to nothing, and orders without a frame, change nothing" {
         .{ .kind = .refuse, .attempt = 3, .status = 6 },
         .{ .kind = .rest, .attempt = 0, .ring_bytes = 8 },
         .{ .kind = .rest, .attempt = 9, .ring_bytes = 8 },
+        .{ .kind = .marked, .attempt = 0 },
         .{ .kind = .lost, .attempt = 0 },
         .{ .kind = .lost, .attempt = 1 },
     };

@@ -278,7 +278,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const status: Outcome = said orelse if (frame.attempt == 0 and frame.status == 0) .ok else .unsupported; // the peer may say anything
             if (frame.attempt == 0) {
                 s.asked = false;
-                const to = std.enums.fromInt(Kind, frame.transport) orelse return c.fail(fault.state);
+                const to = std.enums.fromInt(Kind, frame.transport) orelse c.in.kind;
                 return note(c, 2, .refused, c.in.kind, to, c.in.epoch, frame.reason, status, 0);
             }
             if (s.phase != .offered or frame.attempt != s.attempt) return;
