@@ -372,6 +372,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (s.phase != .idle) return;
             if (s.repair_at != 0 and Sys.nowNs() < s.repair_at) return;
             s.repair_at = 0;
+            // nothing can be sent meanwhile: its memory is made at once
+            defer while (s.phase == .making) makeMore(c);
             const kind = c.out.kind;
             const size = c.out.arena.size;
             if (offer(c, .{ .kind = kind, .ring_bytes = size, .reason = reason_path_lost }) == .ok) return;

@@ -92,6 +92,7 @@ pub fn StreamOut(comptime Sys: type) type {
                 const moved = @min(@as(u64, @intCast(count)), stop - t.sent);
                 t.sent += moved;
                 t.sent_bytes += moved;
+                @atomicStore(u64, t.sent_to, t.sent_bytes, .release);
             }
             @atomicStore(u64, t.sent_to, t.sent_bytes, .release);
             if (t.sent != before) {

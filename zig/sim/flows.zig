@@ -219,12 +219,12 @@ pub const Pipe = struct {
 
     pub fn read(p: *Pipe, to: [*]u8, count: usize) isize {
         if (p.count == 0) return if (p.writers == 0 or p.disturbed) 0 else again;
-        const most = part(count);
+        // all there is, as far as it fits: a pipe never gives less
         var done: usize = 0;
-        while (done < most and p.count > 0) {
+        while (done < count and p.count > 0) {
             const slot = p.slotAt(0);
             const from = if (slot.lent) |page| page else slot.bytes[0..].ptr;
-            const moved = @min(slot.len, most - done);
+            const moved = @min(slot.len, count - done);
             @memcpy(to[done..][0..moved], from[slot.at..][0..moved]);
             done += moved;
             slot.at += moved;

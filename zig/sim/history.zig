@@ -79,7 +79,7 @@ pub fn reset() void {
 
 fn dying(which: u8) void {
     const e = &ends.ends[which];
-    if (e.opened and e.channel.attached) e.out().promised = ends.promised(e);
+    if (e.opened and !e.closed and e.channel.attached) e.out().promised = ends.promised(e);
 }
 
 fn configure() Config {
@@ -360,9 +360,9 @@ fn atRest(config: Config) void {
         if (way.got != way.sent or way.begun != way.sent) return report.note("{c}: {d} messages begun, {d} sent, {d} arrived, and everybody rests", .{ letter(e), way.begun, way.sent, way.got });
         const c = &e.channel;
         if (c.out.epoch != peer.channel.in.epoch or c.out.kind != peer.channel.in.kind) return report.note("{c} writes epoch {d}, {s}, its peer reads {d}, {s}", .{ letter(e), c.out.epoch, @tagName(c.out.kind), peer.channel.in.epoch, @tagName(peer.channel.in.kind) });
-        if (!e.half_closed and (c.epochs.phase != .idle or c.epochs.old != null)) return report.note("{c} is {s} for ever", .{ letter(e), @tagName(c.epochs.phase) });
+        if (!e.half_closed and ((c.epochs.phase != .idle and c.epochs.phase != .making) or c.epochs.old != null)) return report.note("{c} is {s} for ever", .{ letter(e), @tagName(c.epochs.phase) });
         const wished = e.wished orelse c.out.kind;
-        if (!e.half_closed and !ends.asks and !config.faults.failures and breaks == 0 and c.out.kind != wished) return report.note("{c} writes {s} instead of {s}", .{ letter(e), @tagName(c.out.kind), @tagName(wished) });
+        if (!e.half_closed and !ends.asks and !config.faults.failures and breaks == 0 and c.epochs.phase == .idle and c.out.kind != wished) return report.note("{c} writes {s} instead of {s}", .{ letter(e), @tagName(c.out.kind), @tagName(wished) });
         figures(e, peer);
     }
 }

@@ -100,12 +100,15 @@ fn send(e: *End) bool {
 
 /// Lays out a batch of at most `count` records and publishes it.
 fn layOut(e: *End, count: u32) bool {
-    const free = e.channel.space();
+    // another stretch of a heap may begin somewhere else
+    const heap = e.channel.out.transport == .heap;
+    const free = if (heap) e.channel.room(64 + choice.below(e.channel.out.arena.size / 4)) else e.channel.space();
+    if (heap) e.w.at = e.block[Block.write_offset];
     if (free < 0) {
         ended(e, @enumFromInt(free));
         return false;
     }
-    var batch: Batch = .{ .e = e, .base = e.channel.out.arena.address.?, .ring_bytes = e.channel.out.arena.size, .free = @intCast(free), .at = e.w.at };
+    var batch: Batch = .{ .e = e, .heap = heap, .base = e.channel.out.arena.address.?, .ring_bytes = e.channel.out.arena.size, .free = @intCast(free), .at = e.w.at };
     for (0..count) |_| if (!batch.add()) break;
     if (batch.bytes == 0) return false;
     const first: u64 = batch.first;
@@ -123,6 +126,7 @@ fn layOut(e: *End, count: u32) bool {
 
 const Batch = struct {
     e: *End,
+    heap: bool,
     base: [*]u8,
     ring_bytes: u32,
     free: u32,
@@ -168,7 +172,7 @@ const Batch = struct {
         const wraps = record.length(b.at, size) > rest;
         const length = if (wraps) record.length(0, size) else record.length(b.at, size);
         const need = if (wraps) rest + length else length;
-        if (b.bytes + need > b.free) return false;
+        if (b.bytes + need > b.free or (wraps and b.heap)) return false;
         if (wraps) b.header(Header.of(.pad, 0, rest));
         const to = b.base + b.at + record.header_bytes;
         @memcpy(to[0..head.len], head);
