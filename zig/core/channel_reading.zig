@@ -120,9 +120,11 @@ pub fn Reading(comptime Self: type) type {
                 // what a dead peer sent before is still in the socket, or on its way here: first comes what was sent
                 .dead => if (more) .empty else .peer_dead,
             };
-            if (outcome == .peer_dead) {
+            if (outcome == .peer_dead or (outcome == .ended and hung_up)) {
                 if (c.lastFrames()) return @intFromEnum(Outcome.empty);
                 if (c.faulted != fault.none) return @intFromEnum(Outcome.peer_fault);
+            }
+            if (outcome == .peer_dead) {
                 c.block[Block.peer_state] = channels.peer_state_dead;
                 switch (c.in.transport) {
                     .ring, .heap => {},
