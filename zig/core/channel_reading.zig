@@ -34,7 +34,7 @@ pub fn Reading(comptime Self: type) type {
         /// What the peer ordered, and what waits for the kernel, before looking.
         fn tend(c: *Self) void {
             c.attend();
-            if (c.pending()) _ = c.pump() else if (c.out.transport == .stream and c.owesRepair()) c.repair();
+            if (c.pending()) _ = c.pump() else if ((c.out.transport == .stream or c.epochs.old != null) and c.owesRepair()) c.repair();
         }
 
         /// Surely nothing new and nothing wrong: what a spinning program sees nearly always, told without the rest of refill().

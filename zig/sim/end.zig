@@ -273,7 +273,7 @@ pub fn promised(e: *End) u32 {
     const c = &e.channel;
     if (c.epochs.draining()) |old| switch (old.transport) {
         .ring => {},
-        .heap => |*t| if (t.queue.count > 0) return e.out().got,
+        .heap => |*t| if (t.fd >= 0 and t.queue.count > 0) return e.out().got,
         .stream => |*t| {
             const here = left(e, old, t);
             if (here.stuck) return here.messages;
