@@ -89,6 +89,8 @@ pub fn State(comptime Self: type) type {
         prepared: bool = false,
         prepared_attempt: u32 = 0,
         prepared_reason: u32 = 0,
+        /// Answers that found the link full: `crossed`, and what became of the newest offer.
+        owed: [2]?Frame = .{ null, null },
         /// When a broken path may be offered again.
         repair_at: u64 = 0,
         /// The peer was asked for something that has not come about yet.
@@ -381,16 +383,13 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             s.repair_at = Sys.nowNs() +% repair_pause_ns;
         }
 
-        /// A path is broken, and nothing is under way that would wake this end to repair it.
+        /// A path is broken (or an answer owed), and nothing is under way that would wake this end to repair it.
         pub fn owesRepair(c: *Self) bool {
             if (!c.attached or c.dead or c.faulted != fault.none) return false;
             const s = &c.epochs;
             const old = if (s.old) |one| isBroken(one) and !one.rest_sent else false;
-            if (!old and !(isBroken(c.out) and !c.out.rest_sent and (c.write_closed or s.phase == .idle))) return false;
-            return switch (c.peerGone()) {
-                .no, .write_closed => true,
-                .closed, .faulted, .dead => false,
-            };
+            if (!old and !owes(s) and !(isBroken(c.out) and !c.out.rest_sent and (c.write_closed or s.phase == .idle))) return false;
+            return !unheard(c);
         }
 
         pub fn isBroken(out: *const Out) bool {
@@ -456,7 +455,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const outcome: Outcome = if (full(&s.read)) .no_space else paths.mapIn(c, next, frame.ring_bytes, fds);
             if (outcome != .ok) {
                 paths.dropIn(next);
-                _ = tell(c, .{ .kind = .refuse, .attempt = frame.attempt, .status = statusOf(outcome) }, &.{});
+                answer(c, .{ .kind = .refuse, .attempt = frame.attempt, .status = statusOf(outcome) });
                 return;
             }
             s.prepared = true;
@@ -574,6 +573,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             const s = &c.epochs;
             if (s.phase == .making) makeMore(c);
             const orders: u32 = @truncate(c.bell.peer.news() >> 32);
+            if (owes(s)) payOwed(c);
             if (orders == s.orders_seen) return;
             s.orders_seen = orders;
             c.calm = @as(u64, orders) << 32;
@@ -643,13 +643,28 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             return false;
         }
 
-        /// What the peer waits for. One that has gone waits no longer, and what it wrote before can still be read.
+        fn owes(s: anytype) bool {
+            return s.owed[0] != null or s.owed[1] != null;
+        }
+
+        noinline fn payOwed(c: *Self) void {
+            for (&c.epochs.owed) |*one| if (one.*) |frame| {
+                if (tell(c, frame, &.{}) or unheard(c)) one.* = null;
+            };
+        }
+
+        fn unheard(c: *Self) bool {
+            return switch (c.peerGone()) {
+                .no, .write_closed => false,
+                .closed, .faulted, .dead => true,
+            };
+        }
+
+        /// What the peer waits for: said as soon as there is room. A peer that has gone waits no longer, and what it wrote before can still
+        /// be read.
         fn answer(c: *Self, frame: Frame) void {
-            if (tell(c, frame, &.{})) return;
-            switch (c.peerGone()) {
-                .no, .write_closed => c.fail(fault.state),
-                .closed, .faulted, .dead => {},
-            }
+            const said = tell(c, frame, &.{}) or unheard(c);
+            c.epochs.owed[if (frame.kind == .crossed) 0 else 1] = if (said) null else frame;
         }
 
         // ---- what is kept ----

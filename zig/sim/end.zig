@@ -154,7 +154,7 @@ pub fn order(e: *End, what: Order) void {
         .ok, .empty => {
             if (what.ask) e.other().wished = null else e.wished = what.kind;
         },
-        .no_space => {},
+        .no_space => e.wished = null, // and the one before was taken back
         .system => if (!kernel.failed) report.fail("a move failed with errno {d}", .{e.block[Block.errno]}),
         .closed => if (!e.half_closed) report.fail("a move is refused because this end is closed", .{}),
         .unsupported => if (what.kind != .vmsplice_coop or e.options.trust == .trusted) report.fail("{s} is unsupported", .{@tagName(what.kind)}),

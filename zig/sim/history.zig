@@ -104,7 +104,7 @@ fn configure() Config {
     }
     kernel.socket_bytes = choice.among(u32, &.{ 100, 1000, 4608, 40_000 });
     kernel.pipe_pages = choice.among(u32, &.{ 1, 2, 4, 16 });
-    kernel.link_packets = choice.among(u32, &.{ 277, 277, 40 });
+    kernel.link_packets = choice.among(u32, &.{ 277, 40, 6 });
     flows.partial = choice.once(2);
     ends.orders_every = choice.among(u32, &.{ 6, 15, 40, 200 });
     ends.closes_early = choice.once(6);
