@@ -59,8 +59,9 @@ pub const Event = extern struct {
 /// Old arenas that the program still looks at, per direction.
 const max_retired = 8;
 const kept_events = 16;
-/// Offers in a row that may stay unanswered, and frames of a peer in a second without a crossing: more is no honest peer.
+/// Offers and asks in two seconds without a crossing, and frames of a peer in one: more is no honest peer.
 const max_attempts = 64;
+const max_asks = 32;
 const max_frames = 256;
 const frames_window_ns = std.time.ns_per_s;
 /// A broken path that could not be replaced, for want of memory here or there, is tried again after this time.
@@ -77,6 +78,10 @@ pub fn State(comptime Self: type) type {
         phase: Phase = .idle,
         attempt: u32 = 0,
         attempts: u32 = 0,
+        attempts_ns: u64 = 0,
+        /// Asked of the peer lately.
+        asks: u32 = 0,
+        asks_ns: u64 = 0,
         order: Order = undefined,
         /// How much of the next path's memory is there.
         made: u32 = 0,
@@ -172,7 +177,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
 
         fn offer(c: *Self, order: Order) Outcome {
             const s = &c.epochs;
-            if (s.attempts >= max_attempts or full(&s.written)) return .no_space;
+            if (full(&s.written) or !allowed(&s.attempts, &s.attempts_ns, max_attempts)) return .no_space;
             const next = otherOut(c);
             next.* = .{ .transport = undefined, .kind = order.kind, .epoch = c.out.epoch +% 1 };
             s.order = order;
@@ -208,6 +213,16 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (s.order.asked and !c.options.windows) declined(c, s.order, outcome); // else asked() does
         }
 
+        /// Not more in a while than the peer puts up with.
+        fn allowed(count: *u32, since_ns: *u64, most: u32) bool {
+            if (count.* > 0 and count.* < most) return true;
+            const now = Sys.nowNs();
+            if (count.* >= most and now -% since_ns.* < 2 * frames_window_ns) return false;
+            since_ns.* = now;
+            count.* = 0;
+            return true;
+        }
+
         fn giveUp(c: *Self, outcome: Outcome) Outcome {
             forgetNext(c);
             return outcome;
@@ -224,11 +239,11 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             var outcome = paths.makeOut(c, next, order, &fds);
             if (outcome == .ok) {
                 s.attempt +%= 1;
-                s.attempts += 1;
                 const frame: Frame = .{ .kind = .offer, .attempt = s.attempt, .transport = @intFromEnum(order.kind), .ring_bytes = order.ring_bytes, .reason = order.reason };
                 if (!tell(c, frame, paths.present(&fds))) outcome = .no_space;
             }
             if (outcome != .ok) return giveUp(c, outcome);
+            s.attempts += 1;
             s.phase = .offered;
             note(c, 1, .pending, c.out.kind, order.kind, c.out.epoch, order.reason, .ok, 0);
             return .ok;
@@ -434,7 +449,8 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             if (kind == .vmsplice_coop and c.copies) return .unsupported;
             if (kind == c.in.kind and ring_bytes == 0 and !c.epochs.prepared and !c.epochs.asked) return .empty;
             const frame: Frame = .{ .kind = .ask, .transport = @intFromEnum(kind), .ring_bytes = ring_bytes, .reason = reason };
-            if (!tell(c, frame, &.{})) return .no_space;
+            if (!allowed(&c.epochs.asks, &c.epochs.asks_ns, max_asks) or !tell(c, frame, &.{})) return .no_space;
+            c.epochs.asks += 1;
             c.epochs.asked = true;
             return .ok;
         }
