@@ -15,6 +15,7 @@
 //! the target and renames it over.
 
 const std = @import("std");
+const canaries = @import("zig/sim/canaries.zig");
 
 const zig_version = "0.16.0";
 
@@ -116,13 +117,52 @@ fn addTools(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.St
 
 /// The core as it is on a simulated kernel.
 fn addSimulation(b: *std.Build, target: std.Build.ResolvedTarget, step: *std.Build.Step) void {
-    const simulation = b.addExecutable(.{ .name = "fable-sim", .root_module = toolModule(b, target, "zig/sim/main.zig", .ReleaseSafe) });
+    const simulation = b.addExecutable(.{ .name = "fable-sim", .root_module = simulationModule(b, target, "zig/sim/main.zig", b.path("zig/lib.zig")) });
     step.dependOn(&b.addInstallArtifact(simulation, .{}).step);
+    const planted = b.addExecutable(.{ .name = "fable-sim-canaries", .root_module = simulationModule(b, target, "zig/sim/main.zig", plant(b)) });
+    step.dependOn(&b.addInstallArtifact(planted, .{}).step);
+}
+
+fn simulationModule(b: *std.Build, target: std.Build.ResolvedTarget, root: []const u8, library: std.Build.LazyPath) *std.Build.Module {
+    const planted = b.createModule(.{ .root_source_file = b.path("zig/sim/canaries.zig") });
+    const fable = b.createModule(.{
+        .root_source_file = library,
+        .target = target,
+        .optimize = .ReleaseSafe,
+        .imports = &.{ headerImport(b), .{ .name = "canaries", .module = planted } },
+    });
+    return b.createModule(.{
+        .root_source_file = b.path(root),
+        .target = target,
+        .optimize = .ReleaseSafe,
+        .imports = &.{ .{ .name = "fable", .module = fable }, .{ .name = "canaries", .module = planted } },
+    });
+}
+
+/// A copy of the library with the bugs of zig/sim/canaries.zig in it, each behind a switch.
+fn plant(b: *std.Build) std.Build.LazyPath {
+    const copy = b.addWriteFiles();
+    inline for (.{ "abi", "layout", "sys" }) |folder| _ = copy.addCopyDirectory(b.path("zig/" ++ folder), folder, .{});
+    const io = b.graph.io;
+    var core = b.build_root.handle.openDir(io, "zig/core", .{ .iterate = true }) catch @panic("zig/core cannot be read");
+    defer core.close(io);
+    var files = core.iterate();
+    while (files.next(io) catch @panic("zig/core cannot be listed")) |file| {
+        if (file.kind != .file) continue;
+        var text: []const u8 = core.readFileAlloc(io, file.name, b.allocator, .limited(1 << 20)) catch @panic("a file of zig/core cannot be read");
+        for (canaries.all) |canary| {
+            if (!std.mem.eql(u8, canary.file, file.name)) continue;
+            if (std.mem.count(u8, text, canary.from) != 1) std.debug.panic("canary {s}: what it replaces is not once in {s}", .{ @tagName(canary.name), file.name });
+            text = std.mem.replaceOwned(u8, b.allocator, text, canary.from, canary.to) catch @panic("out of memory");
+        }
+        _ = copy.add(b.fmt("core/{s}", .{file.name}), text);
+    }
+    return copy.addCopyFile(b.path("zig/lib.zig"), "lib.zig");
 }
 
 fn addSimulationTests(b: *std.Build, target: std.Build.ResolvedTarget, filter: ?[]const u8, step: *std.Build.Step) void {
     const simulated = b.addTest(.{
-        .root_module = toolModule(b, target, "zig/sim/sim_test.zig", .ReleaseSafe),
+        .root_module = simulationModule(b, target, "zig/sim/sim_test.zig", b.path("zig/lib.zig")),
         .filters = if (filter) |one| b.dupeStrings(&.{one}) else &.{},
     });
     step.dependOn(&b.addRunArtifact(simulated).step);

@@ -1,18 +1,20 @@
 /**
  * `npm run soak`: the long form of what `npm test` does briefly. Ends with one line and exit 0, or 1.
  *
- *   npm run soak                                    10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
+ *   npm run soak                                    10⁶ simulated histories, 10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
  *   npm run soak -- --messages 100000               fewer messages
  *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
  *   npm run soak -- --moves 0                       no random moves; else so many, between all transports (10,000)
- *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: only those
+ *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: no messages; --histories 0: no simulation
  *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
  */
+import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { channelPair } from "../../mod.ts";
-import { type RuntimeName, World } from "../process/harness.ts";
+import { ROOT, type RuntimeName, World } from "../process/harness.ts";
 import { crashRounds } from "../process/rounds.ts";
 import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
 import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakPair } from "./combinations.ts";
@@ -20,6 +22,9 @@ import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakP
 const MESSAGES = 10_000_000;
 const ROUNDS = 1000;
 const MOVES = 10_000;
+const HISTORIES = 1_000_000;
+/** Interleavings of each small program. */
+const INTERLEAVINGS = 200_000;
 const ROUND_PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = [["bun", "deno"], ["deno", "bun"]];
 /** At least so many messages a second, else something hangs. */
 const SLOWEST_PER_S = 500;
@@ -31,6 +36,7 @@ const { values } = parseArgs({
     messages: { type: "string" },
     rounds: { type: "string" },
     moves: { type: "string" },
+    histories: { type: "string" },
     only: { type: "string" },
     seed: { type: "string" },
     json: { type: "string" },
@@ -39,10 +45,15 @@ const { values } = parseArgs({
 const messages = Number(values.messages ?? MESSAGES);
 const rounds = Number(values.rounds ?? ROUNDS);
 const moves = Number(values.moves ?? MOVES);
+const histories = Number(values.histories ?? HISTORIES);
 const seed = Number(values.seed ?? 1);
 const failures: string[] = [];
 const results: object[] = [];
 
+if (histories > 0 && values.only === undefined) {
+  simulate("simulated histories", "--histories", String(histories), "--seed", String(seed));
+  simulate("simulated interleavings", "--exhaustive", "--histories", String(INTERLEAVINGS));
+}
 if (messages > 0) { for (const runtimes of PAIRS) await soakPair(runtimes); }
 if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
 if (moves > 0 && values.only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
@@ -50,6 +61,13 @@ if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(resu
 for (const failure of failures) console.log(`FAILED ${failure}`);
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
 process.exit(failures.length === 0 && results.length > 0 ? 0 : 1);
+
+/** The native core on a simulated kernel, see docs/internals/simulation.md. */
+function simulate(name: string, ...words: readonly string[]): void {
+  const { status, stderr, error } = spawnSync(join(ROOT, "zig-out/bin/fable-sim"), words, { encoding: "utf8" });
+  console.log(`  ${stderr.trim().replaceAll("\n", "\n  ")}`);
+  record(name, {}, status === 0 ? undefined : error?.message ?? stderr.trim());
+}
 
 async function soakPair(runtimes: readonly [RuntimeName, RuntimeName]): Promise<void> {
   const wanted = COMBINATIONS.filter((combination) => values.only === undefined || title(runtimes, combination).includes(values.only));

@@ -28,7 +28,7 @@ pub const Style = struct {
     blocks: bool = false,
 };
 
-pub const Phase = enum { open, attach, active, settling, closing, over };
+pub const Phase = enum { open, attach, active, scripted, settling, closing, over };
 pub const Order = struct { kind: Kind, ring_bytes: u32, ask: bool };
 const max_orders = 8;
 
@@ -56,6 +56,9 @@ pub const End = struct {
     /// Its doorbell's other side is gone.
     hung_up: bool = false,
     moves: u32 = 0,
+    /// Of a script: where its direction is to go, once.
+    wish: ?Kind = null,
+    turns: u32 = 0,
     orders: [max_orders]Order = undefined,
     order_count: u32 = 0,
     /// The transport that the newest order of this end's own program left the direction with; null: unknown.
@@ -96,6 +99,7 @@ pub fn run(which: u8) void {
             .open => open(e),
             .attach => attach(e),
             .active => act(e),
+            .scripted => follow(e),
             .settling => settle(e),
             .closing => finish(e),
             .over => {},
@@ -129,6 +133,21 @@ fn act(e: *End) void {
         14 => tidy(e, false),
         else => if (closes_early) closeSomething(e) else takeEvents(e),
     }
+}
+
+/// A turn of a small program (explore.zig): the first end writes and moves, the second reads; each does a little of both.
+fn follow(e: *End) void {
+    e.turns += 1;
+    if (e.wish) |kind| {
+        e.wish = null;
+        order(e, .{ .kind = kind, .ring_bytes = 0, .ask = false });
+    }
+    attend(e);
+    if (e.block[Block.crossing] == 1 and e.turns > 2) writing.cross(e);
+    if (e.which == 0) writing.some(e, 2) else _ = reading.some(e, 2);
+    if (e.turns % 2 == 0) if (e.which == 0) {
+        _ = reading.some(e, 2);
+    } else writing.some(e, 1);
 }
 
 const kinds = [_]Kind{ .mempipe, .mempipe_spin, .mempipe_futex, .unix, .tcp, .tcp_nodelay, .pipe, .vmsplice_coop, .shmem_pipe };

@@ -131,16 +131,25 @@ fn body(config: Config) void {
     if (!active(config)) return;
     kernel.failures = 0;
     stopped_until = .{ 0, 0 };
-    phase(.settling);
-    if (!quiet()) return;
-    atRest(config);
-    if (report.failure != null) return;
+    if (!settle(config)) return;
     if (choice.once(4)) {
         // dies in the middle of its end
         const process = &kernel.processes[choice.below(2)];
         if (!process.dead) process.last_call = process.calls + 1 + choice.below(60);
     }
     leave();
+}
+
+fn settle(config: Config) bool {
+    phase(.settling);
+    if (!quiet()) return false;
+    atRest(config);
+    return report.failure == null;
+}
+
+/// What follows a small program: all that was begun is done, and both ends leave.
+pub fn conclude() void {
+    if (settle(.{ .faults = .{ .failures = true }, .turns = 0 })) leave();
 }
 
 /// Both ends are made and know each other. False: one of them could not.

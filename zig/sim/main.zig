@@ -1,13 +1,16 @@
 //! The native channel, as it is, on a simulated kernel: seeded histories of two ends that write, read, wait, move and die, with everything
 //! checked that the library promises (docs/internals/simulation.md).
 //!
-//!   fable-sim [--histories N] [--seconds S] [--seed N] [--trace]
+//!   fable-sim [--histories N] [--seconds S] [--seed N] [--trace] [--keep-going]
+//!   fable-sim --exhaustive [--histories N]    every interleaving of small programs, at most N of each
+//!   fable-sim-canaries --canary NAME …        the same on a core with a bug in it (canaries.zig)
 //!
 //! History number n has the seed `seed + n`, so the seed that a failure prints repeats it alone.
 
 const std = @import("std");
 const linux = std.os.linux;
-const choice = @import("choice.zig");
+const canaries = @import("canaries");
+const explore = @import("explore.zig");
 const history = @import("history.zig");
 const oracle = @import("oracle.zig");
 const report = @import("report.zig");
@@ -21,7 +24,7 @@ fn stopped(message: []const u8, address: ?usize) noreturn {
     std.debug.defaultPanic(message, address);
 }
 
-const Options = struct { histories: u64 = 10_000, seconds: u64 = 0, seed: u64 = 1, trace: bool = false, keep_going: bool = false };
+const Options = struct { histories: u64 = 10_000, seconds: u64 = 0, seed: u64 = 1, trace: bool = false, keep_going: bool = false, exhaustive: bool = false };
 
 pub fn main(init: std.process.Init.Minimal) u8 {
     var options: Options = .{};
@@ -37,6 +40,15 @@ pub fn main(init: std.process.Init.Minimal) u8 {
             options.keep_going = true;
             continue;
         }
+        if (std.mem.eql(u8, word, "--exhaustive")) {
+            options.exhaustive = true;
+            continue;
+        }
+        if (std.mem.eql(u8, word, "--canary")) {
+            const name = arguments.next() orelse return usage(word);
+            canaries.active = std.meta.stringToEnum(canaries.Name, name) orelse return usage(name);
+            continue;
+        }
         const target = if (std.mem.eql(u8, word, "--seed")) &options.seed else if (std.mem.eql(u8, word, "--histories")) &options.histories else if (std.mem.eql(u8, word, "--seconds")) &options.seconds else return usage(word);
         const text = arguments.next() orelse return usage(word);
         target.* = std.fmt.parseInt(u64, text, 10) catch return usage(text);
@@ -46,7 +58,7 @@ pub fn main(init: std.process.Init.Minimal) u8 {
     report.tracing = options.trace;
     installHandlers();
     oracle.prepare();
-    return run(options);
+    return if (options.exhaustive) exhaust(if (given) options.histories else 1_000_000) else run(options);
 }
 
 fn usage(word: []const u8) u8 {
@@ -58,6 +70,13 @@ fn seconds() u64 {
     var time: linux.timespec = undefined;
     _ = linux.clock_gettime(.MONOTONIC, &time);
     return @intCast(time.sec);
+}
+
+fn exhaust(most: u64) u8 {
+    explore.says = true;
+    const failure = explore.run(most) orelse return 0;
+    std.debug.print("fable-sim: --exhaustive, step {d}: {s}\n", .{ report.step, failure });
+    return 1;
 }
 
 fn run(options: Options) u8 {

@@ -2,6 +2,7 @@
 
 const std = @import("std");
 const choice = @import("choice.zig");
+const explore = @import("explore.zig");
 const history = @import("history.zig");
 const oracle = @import("oracle.zig");
 const report = @import("report.zig");
@@ -18,6 +19,13 @@ test "every message arrives once, in order and intact, in ten thousand histories
     // they were histories of something
     const t = &history.totals;
     try std.testing.expect(t.messages > 100 * histories and t.moves > histories and t.breaks > histories / 10 and t.kills > histories / 10);
+}
+
+test "every interleaving of small programs, as many as there is time for" {
+    oracle.prepare();
+    const failure = explore.run(3000) orelse return;
+    std.debug.print("--exhaustive: {s}\n", .{failure});
+    return error.Broken;
 }
 
 test {

@@ -27,6 +27,8 @@ pub var interleaving: u32 = 0;
 /// Calls since the fiber was resumed, and how many make a turn that goes on by itself.
 pub var turn_calls: u32 = 0;
 const long_turn = 4000;
+/// The call of a turn at which the other end runs; 0: none.
+pub var give_way_after: u32 = 0;
 
 /// Called when an end is about to die, while its memory is still there.
 pub var dying: *const fn (which: u8) void = undefined;
@@ -36,6 +38,7 @@ fn point(comptime name: []const u8) void {
     const process = &kernel.processes[kernel.self()];
     process.calls += 1;
     turn_calls += 1;
+    if (turn_calls == give_way_after and give_way_after > 0) fibers.giveWay();
     if (turn_calls > long_turn) fibers.giveWay(); // it waits for something in a hot loop
     if (process.calls >= process.last_call) {
         report.trace("killed at {s}", .{name});
