@@ -311,8 +311,6 @@ fn left(e: *End, path: *Channel.Out, t: *Channel.StreamOut) Left {
     const all: u32 = @truncate(t.writer.messages);
     if (path.rest_sent) return .{ .messages = all, .stuck = false };
     if (t.fd < 0 or t.broken_ or disturbed(e, t.fd)) return .{ .messages = e.out().got, .stuck = true };
-    // what TCP has under way is waited for as far as it was counted; other sockets and pipes have it at once
-    const counted = if (kernel.fileOf(e.which, t.fd).?.tcp) t.sent_to.* else t.sent_bytes;
     var behind: u32 = 0;
     var at = t.acked;
     var bytes = t.acked_bytes;
@@ -324,10 +322,10 @@ fn left(e: *End, path: *Channel.Out, t: *Channel.StreamOut) Left {
         const h: fable.layout.record.Header = @bitCast(t.writer.headerAt(at).*);
         at += h.bytes();
         bytes += h.bytes();
-        if (bytes > counted and (h.kind == .message or h.kind == .last)) behind += 1;
+        if (bytes > t.sent_bytes and (h.kind == .message or h.kind == .last)) behind += 1;
     }
     // the last fragment of a message that is being sent is behind before it counts
-    return .{ .messages = all -| behind, .stuck = counted < bytes };
+    return .{ .messages = all -| behind, .stuck = t.sent_bytes < bytes };
 }
 
 fn disturbed(e: *End, fd: i32) bool {
