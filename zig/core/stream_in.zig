@@ -1,0 +1,297 @@
+//! Records through the kernel, the receiver (see stream.zig): bytes go into a private arena, whole records of it are handed out.
+
+const std = @import("std");
+const record = @import("../layout/record.zig");
+const control = @import("../layout/control.zig");
+const Checker = @import("record_reader.zig").Checker;
+const bell = @import("bell.zig");
+const fault = @import("fault.zig");
+const transports = @import("transports.zig");
+const Medium = @import("stream.zig").Medium;
+const Header = record.Header;
+
+/// A reader receives at most this much in one look before what came is handed out.
+const fills_at_once = 4;
+
+pub fn StreamIn(comptime Sys: type) type {
+    return struct {
+        const Self = @This();
+
+        reader: StreamReader,
+        medium: Medium = .socket,
+        fd: i32 = -1,
+        acks_fd: i32 = -1,
+        /// What this end last said it has, and where it says so.
+        told: u64 = 0,
+        received_to: *u64 = undefined,
+        /// Where this end counts what it took out of the kernel.
+        taken_to: *u64 = undefined,
+        /// The other end's count of what it sent.
+        sent_at: *const u64 = &bell.nobody.stream_sent_even,
+        /// What the path could not deliver any more: memory that the writer handed over. It is read, not mapped: for want of memory it
+        /// may not be lost.
+        rest_fd: i32 = -1,
+        rest_bytes: u32 = 0,
+        rest_at: u32 = 0,
+
+        pub fn look(t: *Self) bool {
+            if (t.reader.scan()) return true;
+            for (0..fills_at_once) |_| {
+                if (!t.fill()) break;
+                if (t.reader.scan() or t.reader.hung_up) break;
+            }
+            t.tell();
+            t.roomMade();
+            return t.reader.scan();
+        }
+        /// Also part of a record makes room in the kernel, which the writer may wait for.
+        fn roomMade(t: *Self) void {
+            if (t.taken_to.* == t.reader.filled_bytes) return;
+            @atomicStore(u64, t.taken_to, t.reader.filled_bytes, .release);
+            t.reader.bell.notify(control.sleep_space);
+        }
+        /// Receives once, as much as fits. True: something came, or the path ended.
+        fn fill(t: *Self) bool {
+            const r = &t.reader;
+            if (t.rest_at < t.rest_bytes) {
+                const room = r.room();
+                if (room.len == 0) return false;
+                const count = Sys.readAt(t.rest_fd, room.ptr, @min(room.len, t.rest_bytes - t.rest_at), t.rest_at);
+                if (count <= 0) return false;
+                t.rest_at += @intCast(count);
+                r.filled_by(@intCast(count));
+                return true;
+            }
+            if (t.fd < 0 or r.hung_up) return false;
+            const room = r.room();
+            if (room.len == 0) return false;
+            const count = switch (t.medium) {
+                .socket => Sys.receive(t.fd, room.ptr, room.len),
+                .pipe, .splice => Sys.readPipe(t.fd, room.ptr, room.len),
+            };
+            if (count == Sys.again) return false;
+            if (count <= 0) r.hung_up = true else r.filled_by(@min(@as(usize, @intCast(count)), room.len));
+            return true;
+        }
+        /// The writer learns what is here: whole records only.
+        pub fn tell(t: *Self) void {
+            if (t.told == t.reader.whole_bytes) return;
+            if (t.acks_fd >= 0) {
+                var page: [8]u8 = undefined;
+                std.mem.writeInt(u64, &page, t.reader.whole_bytes, .little);
+                if (Sys.writePeersPipe(t.acks_fd, &page, page.len) != page.len) return; // full: the next look tries again
+            }
+            t.told = t.reader.whole_bytes;
+            @atomicStore(u64, t.received_to, t.told, .release);
+            t.reader.bell.notify(control.sleep_space);
+        }
+        pub fn offer_(t: *Self) transports.Window {
+            return transports.offer(&t.reader);
+        }
+        pub fn peek(t: *Self) ?Header {
+            if (!t.look()) {
+                t.reader.idle();
+                return null;
+            }
+            return t.reader.peek();
+        }
+        pub fn payload(t: *Self, h: Header) []const u8 {
+            return t.reader.payload(h);
+        }
+        pub fn drop(t: *Self, h: Header) void {
+            t.reader.take(h);
+            t.reader.release();
+        }
+        pub fn consume(t: *Self, bytes: u32, messages: u32, payload_bytes: u32) bool {
+            return t.reader.consume(bytes, messages, payload_bytes);
+        }
+        pub fn idle(t: *Self) void {
+            t.tell();
+            t.reader.idle();
+        }
+        pub fn delivered(t: *Self, size: u32) void {
+            t.reader.messages +%= 1;
+            t.reader.bytes +%= size;
+        }
+        pub fn fault(t: *const Self) u32 {
+            return t.reader.fault;
+        }
+        pub fn ended(t: *const Self) bool {
+            return t.reader.ended;
+        }
+        pub fn atMarker(t: *const Self) bool {
+            return t.reader.at_marker and t.reader.offered == t.reader.scanned;
+        }
+        /// The path broke, and nothing else brings what it did not.
+        pub fn hungUp(t: *const Self) bool {
+            return t.reader.hung_up and t.rest_at == t.rest_bytes;
+        }
+        pub fn starved(t: *const Self) bool {
+            return t.reader.starved;
+        }
+        /// The other end sent bytes that are not here yet: nobody will ring for them again.
+        pub fn underWay(t: *const Self) bool {
+            return t.fd >= 0 and !t.reader.hung_up and !t.reader.starved and @atomicLoad(u64, t.sent_at, .acquire) > t.reader.filled_bytes;
+        }
+        pub fn close(t: *Self) void {
+            inline for (.{ "fd", "acks_fd", "rest_fd" }) |name| {
+                Sys.close(@field(t, name));
+                @field(t, name) = -1;
+            }
+        }
+    };
+}
+
+/// The reading half of a stream: positions as in record_reader.zig, plus `filled`, how far the arena holds received bytes.
+pub const StreamReader = struct {
+    arena: [*]align(4096) u8,
+    ring_bytes: u32,
+    mask: u32,
+    consumed: u64 = 0,
+    offered: u64 = 0,
+    scanned: u64 = 0,
+    filled: u64 = 0,
+    /// Bytes received, and those of them in whole records.
+    filled_bytes: u64 = 0,
+    whole_bytes: u64 = 0,
+    messages: u64 = 0,
+    bytes: u64 = 0,
+    checker: Checker,
+    bell: *bell.Bell,
+    ended: bool = false,
+    at_marker: bool = false,
+    /// The kernel said that nothing more will come.
+    hung_up: bool = false,
+    /// There was no room to receive into: lent records are in the way.
+    starved: bool = false,
+    fault: u32 = fault.none,
+
+    pub fn init(arena: [*]align(4096) u8, ring_bytes: u32, max_message: u32, a_bell: *bell.Bell) StreamReader {
+        return .{
+            .arena = arena,
+            .ring_bytes = ring_bytes,
+            .mask = ring_bytes - 1,
+            // any record fits behind or before the others once they are consumed
+            .checker = .{ .max_message = max_message, .max_length = ring_bytes / 2 },
+            .bell = a_bell,
+        };
+    }
+
+    inline fn offsetOf(r: *const StreamReader, position: u64) u32 {
+        return @as(u32, @truncate(position)) & r.mask;
+    }
+
+    inline fn headerAt(r: *const StreamReader, position: u64) *align(8) Header {
+        return @ptrCast(@alignCast(r.arena + r.offsetOf(position)));
+    }
+
+    /// Extends the new window by whole records that have arrived; no system calls.
+    pub fn scan(r: *StreamReader) bool {
+        while (!r.ended and !r.at_marker and r.fault == fault.none) {
+            const offset = r.offsetOf(r.scanned);
+            if (offset == 0 and r.scanned != r.offered) break;
+            if (r.filled - r.scanned < record.header_bytes) break;
+            const h = r.headerAt(r.scanned).*;
+            if (!h.published() or h.bytes() == 0) return r.fail(fault.length);
+            const rest = r.ring_bytes - offset;
+            if (h.bytes() > r.filled - r.scanned) {
+                if (h.bytes() > r.checker.max_length) return r.fail(fault.length);
+                if (h.bytes() > rest and r.wrap(rest)) continue;
+                break;
+            }
+            const wrong = r.checker.check(h, rest);
+            if (wrong != fault.none) return r.fail(wrong);
+            if (h.kind == .first) {
+                const total: *const u32 = @ptrCast(@alignCast(r.arena + offset + record.header_bytes));
+                const bad = r.checker.begin(total.*, h.size);
+                if (bad != fault.none) return r.fail(bad);
+            }
+            r.whole_bytes += h.bytes();
+            if (h.kind == .end or h.kind == .marker) {
+                if (h.kind == .end) r.ended = true else r.at_marker = true;
+                break;
+            }
+            const lone = h.kind == .pad and r.scanned == r.consumed;
+            r.scanned += h.bytes();
+            if (lone) {
+                r.consumed = r.scanned;
+                r.offered = r.scanned;
+            }
+        }
+        return r.scanned != r.offered;
+    }
+
+    /// The record at `scanned` does not fit before the end of the arena: what has come of it moves to the start, a PAD takes its place.
+    /// False while lent records are in the way.
+    fn wrap(r: *StreamReader, rest: u32) bool {
+        const partial: u32 = @intCast(r.filled - r.scanned);
+        const lap_end = r.scanned + rest;
+        if (lap_end + partial - r.consumed > r.ring_bytes) return false;
+        const at = r.offsetOf(r.scanned);
+        @memmove(r.arena[0..partial], (r.arena + at)[0..partial]);
+        r.headerAt(r.scanned).* = Header.of(.pad, 0, rest);
+        if (r.consumed == r.scanned) {
+            r.consumed = lap_end;
+            r.offered = lap_end;
+        }
+        r.scanned = lap_end;
+        r.filled = lap_end + partial;
+        return true;
+    }
+
+    /// Where received bytes go now: up to the end of the lap that `filled` is in, and never over lent records. Empty: no room, or nothing
+    /// more is wanted.
+    pub fn room(r: *StreamReader) []u8 {
+        r.starved = false;
+        if (r.ended or r.at_marker or r.fault != fault.none) return &.{};
+        const offset = r.offsetOf(r.filled);
+        const free = @min(r.ring_bytes - offset, r.consumed + r.ring_bytes - r.filled);
+        // no room, or the lap is full of a record that has to wrap first
+        r.starved = free == 0 or (offset == 0 and r.filled != r.scanned);
+        if (r.starved) return &.{};
+        return (r.arena + offset)[0..free];
+    }
+
+    pub fn filled_by(r: *StreamReader, count: usize) void {
+        r.filled += count;
+        r.filled_bytes += count;
+    }
+
+    fn fail(r: *StreamReader, what: u32) bool {
+        r.fault = what;
+        return false;
+    }
+
+    pub fn peek(r: *StreamReader) ?Header {
+        if (!r.scan()) return null;
+        return r.headerAt(r.offered).*;
+    }
+
+    pub fn payload(r: *const StreamReader, h: Header) []const u8 {
+        return (r.arena + r.offsetOf(r.offered) + record.header_bytes)[0..h.size];
+    }
+
+    pub fn take(r: *StreamReader, h: Header) void {
+        r.offered += h.bytes();
+    }
+
+    pub fn release(r: *StreamReader) void {
+        r.consumed = r.offered;
+    }
+
+    pub fn consume(r: *StreamReader, bytes: u32, messages: u32, payload_bytes: u32) bool {
+        if (bytes % record.alignment != 0 or bytes > r.offered - r.consumed) return false;
+        r.consumed += bytes;
+        r.messages +%= messages;
+        r.bytes +%= payload_bytes;
+        if (r.consumed == r.scanned) r.idle();
+        return true;
+    }
+
+    /// Figures for observers.
+    pub fn idle(r: *StreamReader) void {
+        const own = r.bell.own;
+        own.messages_delivered = r.messages;
+        own.bytes_delivered = r.bytes;
+    }
+};
