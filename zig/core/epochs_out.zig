@@ -282,6 +282,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             if (s.old) |old| if (isBroken(old) and !old.rest_sent) sendRest(c, old);
             if (!isBroken(c.out) or c.out.rest_sent) return;
             if (c.write_closed) return sendRest(c, c.out);
+            while (s.phase == .making) makeMore(c); // a move under way does it too
             if (s.phase != .idle) return;
             if (s.repair_at != 0 and Sys.nowNs() < s.repair_at) return;
             s.repair_at = 0;
