@@ -81,7 +81,7 @@ const COPIED: readonly (readonly [what: string, code: RegExp])[] = [
   ["the reader's cursor, acquire", /@atomicLoad\(u64, w\.released_at, \.acquire\)/],
   ["Reader: headers, acquire", /@bitCast\(@atomicLoad\(u64, at, \.acquire\)\)/],
   ["ReadCursor: headers, acquire", /const h = @atomicLoad\(u64, @as\(\*const u64, [^;]*, \.acquire\);/],
-  ["release the space, then ring", /@atomicStore\(u64, &own\.released, r\.consumed, \.release\); r\.bell\.notify\(control\.sleep_space\);/],
+  ["release the space, then ring", /@atomicStore\(u64, r\.released_to, r\.consumed, \.release\); r\.bell\.notify\(control\.sleep_space\);/],
   ["notify", /if \(b\.fence\) fullFence\(\) else compilerBarrier\(\); const word = @atomicLoad\(u32, &b\.peer\.sleep_word, \.monotonic\);/],
   ["notifyAll", /fullFence\(\); const word = @atomicLoad\(u32, &b\.peer\.sleep_word, \.monotonic\);/],
   [
