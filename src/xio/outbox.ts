@@ -194,7 +194,9 @@ export class Outbox implements Crosser {
     if (!this.open) return false;
     const size = Math.max(1, this.#needed);
     const writer = this.#writer;
-    return size <= writer.maxPayloadBytes ? writer.hasRoomFor(size) : writer.inStretches || writer.fits(size + PIECES_EXTRA_BYTES);
+    if (size <= writer.maxPayloadBytes) return writer.hasRoomFor(size);
+    // What the ring never lends, perhaps because it is smaller since a move, gets memory of its own.
+    return size > longestInPlace(writer) || writer.fits(size + PIECES_EXTRA_BYTES);
   }
 
   /** Throws if nothing will ever be taken again. */

@@ -84,6 +84,25 @@ export function movingTests(withPair: WithPair, combination: Combination): void 
     });
   });
 
+  test("who waits for more room than the next ring has learns that it can go on", async () => {
+    await withPair({ ringBytes: 65_536, drainDeadlineMs: 0 }, async (left, right) => {
+      const size = left.writer().maxBytes;
+      while (left.getWriteBuf(size).map((buffer) => left.commit(buffer, 500)).length !== 0);
+      const moving = left.reconfigure(other, { direction: "outgoing", ringBytes: 4096 });
+      const writable = left.waitWritable({ timeoutMs: 4000 });
+      const reading = (async () => {
+        while ((await right.receive())?.length === 500);
+      })();
+      await moving;
+      assert.equal(await writable, true);
+      const buffers = left.getWriteBuf(size);
+      assert.equal(buffers.length, 1, "a message that is longer than its ring lies in memory of its own");
+      left.commit(buffers);
+      left.flush();
+      await reading;
+    });
+  });
+
   test("held read buffers stay what they are, and count", async () => {
     await withPair({ maxHeldBuffers: 4 }, async (left, right) => {
       for (let number = 0; number < 3; number++) left.send(patterned(number, 50));
