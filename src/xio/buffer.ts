@@ -102,8 +102,52 @@ export abstract class LentMemory {
   }
 }
 
+/** What was received: a private view is a copy of it. */
+export abstract class ReadMemory extends LentMemory {
+  release(): void {
+    if (this.spent) return;
+    this.spend();
+    this.giveBack();
+  }
+
+  protected abstract giveBack(): void;
+
+  protected privateView(): Uint8Array<ArrayBuffer> {
+    return this.memory.slice(this.at, this.at + this.size);
+  }
+}
+
+/** Room for what will be sent: a private view begins empty. */
+export abstract class WriteMemory extends LentMemory {
+  /** Hands the first `size` bytes over to be sent. */
+  commit(size: number): void {
+    this.assertUsable();
+    if (!Number.isInteger(size) || size < 0 || size > this.size) {
+      throw new FableError("BAD_ARGUMENT", `The buffer has room for ${this.size} bytes, not for ${size}.`, {
+        remedy: "Commit at most the buffer's size; get a larger one with getWriteBuf(size).",
+      });
+    }
+    this.store(size);
+    this.spend();
+    this.handOver(size);
+  }
+
+  release(): void {
+    if (this.spent) return;
+    this.spend();
+    this.cancel();
+  }
+
+  protected abstract handOver(size: number): void;
+  protected abstract cancel(): void;
+
+  protected privateView(): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.size);
+  }
+}
+
 /** A read buffer, as the inbox makes it. */
-export class LentReadBuffer extends LentMemory implements ReadBuffer {
+export class LentReadBuffer extends ReadMemory implements ReadBuffer {
   readonly message: number;
   readonly #inbox: Inbox;
   readonly #hold: Hold | undefined;
@@ -121,23 +165,17 @@ export class LentReadBuffer extends LentMemory implements ReadBuffer {
     this.#hold = hold;
   }
 
-  release(): void {
-    if (this.spent) return;
-    this.spend();
+  protected giveBack(): void {
     this.#inbox.release(this.#hold);
   }
 
   protected revoked(): boolean {
     return this.#inbox.closed;
   }
-
-  protected privateView(): Uint8Array<ArrayBuffer> {
-    return this.memory.slice(this.at, this.at + this.size);
-  }
 }
 
 /** A write buffer, as the outbox makes it: piece `index` of a reservation. */
-export class OpenWriteBuffer extends LentMemory implements WriteBuffer {
+export class OpenWriteBuffer extends WriteMemory implements WriteBuffer {
   readonly #outbox: Outbox;
   readonly #reservation: Reservation;
   readonly #index: number;
@@ -154,30 +192,15 @@ export class OpenWriteBuffer extends LentMemory implements WriteBuffer {
     return this.#outbox === outbox;
   }
 
-  /** Hands the first `size` bytes over to be sent. */
-  commit(size: number): void {
-    this.assertUsable();
-    if (!Number.isInteger(size) || size < 0 || size > this.size) {
-      throw new FableError("BAD_ARGUMENT", `The buffer has room for ${this.size} bytes, not for ${size}.`, {
-        remedy: "Commit at most the buffer's size; get a larger one with getWriteBuf(size).",
-      });
-    }
-    this.store(size);
-    this.spend();
+  protected handOver(size: number): void {
     this.#outbox.commit(this.#reservation, this.#index, size);
   }
 
-  release(): void {
-    if (this.spent) return;
-    this.spend();
+  protected cancel(): void {
     this.#outbox.cancel(this.#reservation);
   }
 
   protected revoked(): boolean {
     return this.#reservation.state === "cancelled";
-  }
-
-  protected privateView(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.size);
   }
 }

@@ -1,6 +1,5 @@
 /** Buffers of outside handles: pieces of private memory, with the same rules as those of channels (buffer.ts). */
-import { FableError } from "../../errors.ts";
-import { LentMemory, type ReadBuffer, type WriteBuffer } from "../buffer.ts";
+import { type ReadBuffer, ReadMemory, type WriteBuffer, WriteMemory } from "../buffer.ts";
 import type { Lease } from "./arena.ts";
 import type { OutsideHandle } from "./handle.ts";
 import type { OutsideInbox } from "./inbox.ts";
@@ -15,7 +14,7 @@ interface Place {
 }
 
 /** What arrived, as the inbox lends it. */
-export class OutsideReadBuffer extends LentMemory implements ReadBuffer {
+export class OutsideReadBuffer extends ReadMemory implements ReadBuffer {
   readonly message: number;
   readonly #inbox: OutsideInbox;
   readonly #lease: Lease;
@@ -27,23 +26,17 @@ export class OutsideReadBuffer extends LentMemory implements ReadBuffer {
     this.#lease = lease;
   }
 
-  release(): void {
-    if (this.spent) return;
-    this.spend();
+  protected giveBack(): void {
     this.#inbox.release(this.#lease);
   }
 
   protected revoked(): boolean {
     return this.#inbox.closed;
   }
-
-  protected privateView(): Uint8Array<ArrayBuffer> {
-    return this.memory.slice(this.at, this.at + this.size);
-  }
 }
 
 /** Room for what will be sent, as the outbox gives it. */
-export class OutsideWriteBuffer extends LentMemory implements WriteBuffer {
+export class OutsideWriteBuffer extends WriteMemory implements WriteBuffer {
   readonly #outbox: OutsideOutbox;
   readonly #segment: Segment;
 
@@ -57,30 +50,15 @@ export class OutsideWriteBuffer extends LentMemory implements WriteBuffer {
     return this.#outbox === outbox;
   }
 
-  /** Hands the first `size` bytes over to be sent. */
-  commit(size: number): void {
-    this.assertUsable();
-    if (!Number.isInteger(size) || size < 0 || size > this.size) {
-      throw new FableError("BAD_ARGUMENT", `The buffer has room for ${this.size} bytes, not for ${size}.`, {
-        remedy: "Commit at most the buffer's size; get a larger one with getWriteBuf(size).",
-      });
-    }
-    this.store(size);
-    this.spend();
+  protected handOver(size: number): void {
     this.#outbox.commit(this.#segment, size);
   }
 
-  release(): void {
-    if (this.spent) return;
-    this.spend();
+  protected cancel(): void {
     this.#outbox.cancel(this.#segment);
   }
 
   protected revoked(): boolean {
     return this.#segment.state === "cancelled";
-  }
-
-  protected privateView(): Uint8Array<ArrayBuffer> {
-    return new Uint8Array(this.size);
   }
 }
