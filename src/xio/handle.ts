@@ -5,7 +5,6 @@
  *     buffers    getWriteBuf, commit, getReadBuf, release       the paper's Table 2: transport memory lent in place
  *     cursors    writer(), reader()                             the same without an allocation per message
  */
-import { FableError } from "../errors.ts";
 import type { Native } from "../native/native.ts";
 import { transportByName } from "../transport/registry.ts";
 import type { TransportName, Trust } from "../transport/transport.ts";
@@ -15,7 +14,7 @@ import { commitBuffers } from "./commit.ts";
 import type { Connection, Peer } from "./connection.ts";
 import { Reader, Writer } from "./cursor.ts";
 import { forgetHandle, watchHandle } from "./forgotten.ts";
-import type { WaitLimits } from "./limits.ts";
+import { aborted, type WaitLimits } from "./limits.ts";
 import { MessageIterator } from "./messages.ts";
 import { DEFAULT_DRAIN_DEADLINE_MS, DEFAULT_TIMEOUT_MS } from "./options.ts";
 import { type ClosedReason, ENOSPACE } from "./outcomes.ts";
@@ -152,9 +151,7 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
    * The promise rejects with PEER_DEAD or PEER_FAULT after everything the peer committed was received, with TIMEOUT or ABORTED.
    */
   receive(limits: WaitLimits = {}): Promise<Uint8Array<ArrayBuffer> | undefined> {
-    if (limits.signal?.aborted) {
-      return Promise.reject(new FableError("ABORTED", "Waiting for a message was aborted.", { cause: limits.signal.reason }));
-    }
+    if (limits.signal?.aborted) return Promise.reject(aborted("a message", limits.signal));
     return this.#connection.inbox.receive(this, limits.signal, limits.timeoutMs);
   }
 

@@ -10,6 +10,7 @@ import type { RecordReader } from "../transport/record-reader.ts";
 import { HEADER_BYTES } from "../transport/records.ts";
 import { LentReadBuffer, type ReadBuffer } from "./buffer.ts";
 import type { Handle } from "./handle.ts";
+import { aborted } from "./limits.ts";
 import { EMPTY, ENDED, ENOSPACE } from "./outcomes.ts";
 
 /** Copies of small messages share blocks of this size: what one retained message keeps alive, at most. */
@@ -306,7 +307,7 @@ export class Inbox {
       this.#unwant();
       limited.reject(error);
     };
-    const abort = (): void => leave(aborted(signal));
+    const abort = (): void => leave(aborted("a message", signal));
     const timer = timeoutMs === undefined ? undefined : setTimeout(() => leave(timedOut(timeoutMs)), timeoutMs);
     const stop = (): void => {
       clearTimeout(timer);
@@ -331,10 +332,6 @@ export class Inbox {
 
 function copyWords(to: Int32Array, at: number, from: Int32Array, begin: number, end: number): void {
   for (let word = begin; word < end; word++) to[at++] = from[word];
-}
-
-function aborted(signal: AbortSignal | undefined): FableError {
-  return new FableError("ABORTED", "Waiting for a message was aborted.", { cause: signal?.reason });
 }
 
 function timedOut(timeoutMs: number): FableError {

@@ -19,6 +19,16 @@ export function aborted(what: string, signal: AbortSignal | undefined): FableErr
   return new FableError("ABORTED", `Waiting for ${what} was aborted.`, { cause: signal?.reason });
 }
 
+export function abortedSend(signal: AbortSignal): FableError {
+  return new FableError("ABORTED", "The send was aborted before there was room for the message.", { cause: signal.reason });
+}
+
+export function tooManySends(count: number): FableError {
+  return new FableError("ENOSPACE", `${count} sends are waiting for room already.`, {
+    remedy: "Await send() before the next one, or raise maxQueuedSends.",
+  });
+}
+
 /**
  * Resolves with what `look` answers as soon as that is not undefined. `watch` calls its listener whenever looking again is worth while and
  * answers how to stop that.

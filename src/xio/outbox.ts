@@ -12,6 +12,7 @@ import type { Channel } from "../transport/channel.ts";
 import { HEADER_BYTES, type RecordWriter } from "../transport/records.ts";
 import { type Crosser, Crossing, type CursorPlace } from "./crossing.ts";
 import type { Handle } from "./handle.ts";
+import { abortedSend, tooManySends } from "./limits.ts";
 import {
   emit,
   fillPieces,
@@ -24,7 +25,7 @@ import {
   type Reservation,
   shrink,
 } from "./reservation.ts";
-import { abortable, abortedSend, openEntry, type Queued, queued, SendQueue } from "./send-queue.ts";
+import { abortable, openEntry, type Queued, queued, SendQueue } from "./send-queue.ts";
 
 /** How often to look for room while buffers that the application holds open may be what is in the way. */
 const RETRY_MS = 1;
@@ -98,13 +99,7 @@ export class Outbox implements Crosser {
   enqueue(handle: Handle, message: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
     this.#refuse(message);
     if (signal?.aborted) return Promise.reject(abortedSend(signal));
-    if (this.queue.length >= this.#options.maxQueuedSends) {
-      return Promise.reject(
-        new FableError("ENOSPACE", `${this.queue.length} sends are waiting for room already.`, {
-          remedy: "Await send() before the next one, or raise maxQueuedSends.",
-        }),
-      );
-    }
+    if (this.queue.length >= this.#options.maxQueuedSends) return Promise.reject(tooManySends(this.queue.length));
     return new Promise((resolve, reject) => {
       const entry = queued(handle, message, resolve, reject);
       if (signal !== undefined) abortable(entry, signal, this.queue, () => this.pump());

@@ -2,10 +2,10 @@
  * Messages that wait for their turn in a handle's outgoing direction: sends that found no room, messages larger than the ring can lend, and
  * places kept for messages that the application still fills in memory of their own. Strictly first come, first served.
  */
-import { FableError } from "../errors.ts";
 import { FragmentWriter } from "../transport/fragments.ts";
 import type { RecordWriter } from "../transport/records.ts";
 import type { Handle } from "./handle.ts";
+import { abortedSend } from "./limits.ts";
 import { messageOf, type Reservation } from "./reservation.ts";
 
 /** One message, or the place of one. */
@@ -78,10 +78,6 @@ export function abortable(entry: Queued, signal: AbortSignal, queue: SendQueue, 
   };
   signal.addEventListener("abort", abort, { once: true });
   entry.afterwards = () => signal.removeEventListener("abort", abort);
-}
-
-export function abortedSend(signal: AbortSignal): FableError {
-  return new FableError("ABORTED", "The send was aborted before there was room for the message.", { cause: signal.reason });
 }
 
 export class SendQueue {

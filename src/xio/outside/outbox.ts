@@ -5,9 +5,10 @@
  */
 import { FableError } from "../../errors.ts";
 import { ENOSPACE as FULL, WRITABLE } from "../../native/generated.ts";
+import { abortedSend, tooManySends } from "../limits.ts";
 import { Arena } from "./arena.ts";
 import type { OutsideHandle } from "./handle.ts";
-import { abortedSend, fill, privateSegment, type Segment, tooLong, tooMany, waitingSegment } from "./segment.ts";
+import { fill, privateSegment, type Segment, tooLong, waitingSegment } from "./segment.ts";
 import type { OutsideSocket } from "./socket.ts";
 
 /** Gathered at most before it is sent within the turn; sends of this size and longer are not gathered. */
@@ -101,7 +102,7 @@ export class OutsideOutbox {
     if (!long && this.trySend(message)) return undefined;
     this.assertAlive();
     if (signal?.aborted) return Promise.reject(abortedSend(signal));
-    if (this.#queued >= this.#options.maxQueuedSends) return Promise.reject(tooMany(this.#queued));
+    if (this.#queued >= this.#options.maxQueuedSends) return Promise.reject(tooManySends(this.#queued));
     this.messages++;
     this.bytes += message.length;
     const { segment, promise } = waitingSegment(handle, message);

@@ -46,16 +46,6 @@ export function fill(segment: Segment, sources: readonly Uint8Array[], from: num
   }
 }
 
-export function abortedSend(signal: AbortSignal): FableError {
-  return new FableError("ABORTED", "The send was aborted before there was room for it.", { cause: signal.reason });
-}
-
-export function tooMany(count: number): FableError {
-  return new FableError("ENOSPACE", `${count} sends are waiting for room already.`, {
-    remedy: "Await send() before the next one, or raise maxQueuedSends.",
-  });
-}
-
 export function tooLong(size: number, most: number, stream: boolean): FableError {
   if (stream) {
     return new FableError("TOO_LARGE", `${size} bytes at once are over bufferBytes, which is ${most}.`, {
