@@ -1,17 +1,7 @@
 /** The words a command line may use for transports, trust and drivers: names only, so that parsing them loads nothing. */
-import type { TransportName, Trust } from "../transport/transport.ts";
+import type { Trust } from "../transport/transport.ts";
 
-export const TRANSPORTS: readonly TransportName[] = [
-  "mempipe",
-  "mempipe-spin",
-  "mempipe-futex",
-  "unix",
-  "tcp",
-  "tcp-nodelay",
-  "pipe",
-  "vmsplice-coop",
-  "shmem-pipe",
-];
+export { TRANSPORT_NAMES as TRANSPORTS } from "../transport/transport.ts";
 export const TRUSTS: readonly Trust[] = ["trusted", "untrusted"];
 export const DRIVERS = ["native", "bun", "deno", "bun-deno", "deno-bun"] as const;
 export type Driver = (typeof DRIVERS)[number];

@@ -14,7 +14,9 @@ import {
   TRANSPORT_UNIX,
   TRANSPORT_VMSPLICE_COOP,
 } from "../native/generated.ts";
-import type { TransportName } from "../transport/transport.ts";
+import { TRANSPORT_NAMES, type TransportName } from "../transport/transport.ts";
+
+export { TRANSPORT_NAMES };
 
 /** Where a channel may begin; it reaches the others by moving. */
 export const FIRST_TRANSPORTS = ["mempipe", "mempipe-spin", "mempipe-futex", "unix"] as const satisfies readonly TransportName[];
@@ -31,8 +33,6 @@ const CODES: Readonly<Record<TransportName, number>> = {
   "vmsplice-coop": TRANSPORT_VMSPLICE_COOP,
   "shmem-pipe": TRANSPORT_SHMEM_PIPE,
 };
-
-export const TRANSPORT_NAMES = Object.keys(CODES) as [TransportName, ...TransportName[]];
 
 /** Those whose messages lie in memory of the sender when they are read: everything but a private copy through the kernel. */
 const LENDING: ReadonlySet<TransportName> = new Set(["mempipe", "mempipe-spin", "mempipe-futex", "vmsplice-coop", "shmem-pipe"]);

@@ -4,17 +4,20 @@
  * and writing code (records.ts) is one and the same.
  */
 
+/** Every transport, in the order of their codes. */
+export const TRANSPORT_NAMES = [
+  "mempipe",
+  "mempipe-spin",
+  "mempipe-futex",
+  "unix",
+  "tcp",
+  "tcp-nodelay",
+  "pipe",
+  "vmsplice-coop",
+  "shmem-pipe",
+] as const;
 /** Transport names, everywhere the same: API, CLI, JSON, broker. */
-export type TransportName =
-  | "mempipe"
-  | "mempipe-spin"
-  | "mempipe-futex"
-  | "unix"
-  | "tcp"
-  | "tcp-nodelay"
-  | "pipe"
-  | "vmsplice-coop"
-  | "shmem-pipe";
+export type TransportName = typeof TRANSPORT_NAMES[number];
 
 /** How an end treats its peer: "trusted" lends memory in place, "untrusted" copies privately before anything looks. */
 export type Trust = "trusted" | "untrusted";
