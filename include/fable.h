@@ -203,6 +203,7 @@ typedef struct fable_switch_event {
     uint32_t old_bytes;   /* bytes still in the old path then */
     uint64_t at_ns;       /* fable_now_ns() */
 } fable_switch_event;
+#define FABLE_MIN_STREAM_BYTES 262144u /* fable_switch() to a path through the kernel takes at least this much memory for what is on its way */
 #define FABLE_SWITCH_PENDING 1u  /* offered to the peer; outgoing only */
 #define FABLE_SWITCH_READY 2u    /* accepted: fable_cross() may be called; outgoing only */
 #define FABLE_SWITCH_MOVED 3u    /* the marker is behind us: messages take the new path */

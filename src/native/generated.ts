@@ -120,6 +120,8 @@ export const BLOCK_READ_TRANSPORT = 13;
 export const BLOCK_COMING = 14;
 /** fable_channel_options.flags: this end lays out records itself, so only fable_cross() moves it */
 export const WINDOWS = 1;
+/** fable_switch() to a path through the kernel takes at least this much memory for what is on its way */
+export const MIN_STREAM_BYTES = 262144;
 /** offered to the peer; outgoing only */
 export const SWITCH_PENDING = 1;
 /** accepted: fable_cross() may be called; outgoing only */

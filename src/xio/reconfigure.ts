@@ -1,7 +1,7 @@
 /** Orders to move a channel's directions to another transport: given, waited for, and taken back when nobody waits any more. */
 import { FableError } from "../errors.ts";
 import { Orders, type Outcome } from "../flow/orders.ts";
-import { BAD_ARGUMENT, CLOSED, EMPTY, ENOSPACE, OK, UNSUPPORTED } from "../native/generated.ts";
+import { BAD_ARGUMENT, CLOSED, EMPTY, ENOSPACE, MIN_STREAM_BYTES, OK, UNSUPPORTED } from "../native/generated.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { Direction, Move } from "../transport/moves.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -17,9 +17,6 @@ export interface MoveOrder {
   /** For who cannot read yet: the incoming direction counts as moved when the peer has moved, although messages from before may be unread. */
   readonly early?: boolean;
 }
-
-/** What is left of an arena's smallest size on paths through the kernel. */
-const MIN_KERNEL_BYTES = 256 * 1024;
 
 export class Reconfigurer {
   readonly #channel: Channel;
@@ -117,7 +114,7 @@ export class Reconfigurer {
     const { moves, reader, writer } = this.#channel;
     if (moves[way] !== transport) return false;
     const now = way === "outgoing" ? writer.capacityBytes : reader.arena.length;
-    return ringBytes === 0 || now === (transport.sharedMemory ? ringBytes : Math.max(ringBytes, MIN_KERNEL_BYTES));
+    return ringBytes === 0 || now === (transport.sharedMemory ? ringBytes : Math.max(ringBytes, MIN_STREAM_BYTES));
   }
 }
 

@@ -162,6 +162,10 @@ test "the constants are those of the header" {
                 seen += 1;
             }
         }
+        if (std.mem.eql(u8, constant.name, "MIN_STREAM_BYTES")) {
+            try std.testing.expectEqual(value, @import("../core/epochs.zig").min_stream_bytes);
+            seen += 1;
+        }
         inline for (comptime std.meta.declarations(@import("../core/fault.zig"))) |decl| {
             var name: [64]u8 = undefined;
             const full = try std.fmt.bufPrint(&name, "FAULT_{s}", .{decl.name});
@@ -171,7 +175,7 @@ test "the constants are those of the header" {
             }
         }
     }
-    try std.testing.expectEqual(@as(usize, 21 + 15 + 9 + 5 + 7 + 6), seen);
+    try std.testing.expectEqual(@as(usize, 21 + 15 + 9 + 5 + 7 + 6 + 1), seen);
 }
 
 test "the structs have the sizes of the header" {
