@@ -122,3 +122,10 @@ export async function around(cores: Cores, measure: () => Promise<Measured>): Pr
   const value = await measure();
   return { value, placement: { before, after: await probe(cores) } };
 }
+
+/** Two of them in turn, the first one first if `forth`. */
+export async function inTurn<T>(forth: boolean, first: () => Promise<T>, second: () => Promise<T>): Promise<readonly [T, T]> {
+  if (forth) return [await first(), await second()];
+  const after = await second();
+  return [await first(), after];
+}

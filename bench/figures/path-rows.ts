@@ -5,7 +5,7 @@ import type { RuntimeName } from "../runner/checkout.ts";
 import { nativeGap, nativeRate, placementOf } from "../runner/native.ts";
 import { pairRates } from "../runner/pairs.ts";
 import { median } from "../runner/statistics.ts";
-import { around, type Cores } from "./native-rows.ts";
+import { around, type Cores, inTurn } from "./native-rows.ts";
 import type { Measured, Row } from "./row.ts";
 
 const SECONDS = 0.15;
@@ -78,13 +78,6 @@ async function rate(cores: Cores, transport: string, size: number, batch: number
   return got.msgs_per_s;
 }
 
-/** Two of them in turn, the first first if `forth`. */
-async function both(forth: boolean, first: () => Promise<number>, second: () => Promise<number>): Promise<readonly [number, number]> {
-  if (forth) return [await first(), await second()];
-  const after = await second();
-  return [await first(), after];
-}
-
 /** A program that would write the same system calls by hand: as many messages per call. */
 function plain(cores: Cores, transport: TransportName, size: number): Row {
   const batch = size === 64 ? 16 : 1;
@@ -98,7 +91,7 @@ function plain(cores: Cores, transport: TransportName, size: number): Row {
     run: (forth) =>
       around(cores, async (): Promise<Measured> => {
         const measure = (name: string) => () => rate(cores, name, size, batch, "sequence");
-        const [ours, theirs] = await both(forth, measure(transport), measure(`raw-${transport}`));
+        const [ours, theirs] = await inTurn(forth, measure(transport), measure(`raw-${transport}`));
         return { value: ours / theirs, parts: { fable_per_s: ours, plain_per_s: theirs } };
       }),
   };
@@ -116,7 +109,7 @@ function overTcp(cores: Cores, transport: TransportName, size: number, must: num
     run: (forth) =>
       around(cores, async (): Promise<Measured> => {
         const measure = (name: string) => () => rate(cores, name, size, 1, "sequence");
-        const [ours, tcp] = await both(forth, measure(transport), measure("tcp"));
+        const [ours, tcp] = await inTurn(forth, measure(transport), measure("tcp"));
         return { value: ours / tcp / (theirs / theirTcp), parts: { fable_per_s: ours, tcp_per_s: tcp } };
       }),
   };
@@ -148,7 +141,7 @@ function script(cores: Cores, runtime: RuntimeName, transport: TransportName): R
               runs: RUNS,
             })).rates,
           );
-        const [ours, native] = await both(forth, measure, () => rate(cores, transport, size, 1, "sequence"));
+        const [ours, native] = await inTurn(forth, measure, () => rate(cores, transport, size, 1, "sequence"));
         return { value: ours / native, parts: { javascript_per_s: ours, native_per_s: native } };
       }),
   };

@@ -5,7 +5,7 @@ import { probe } from "../runner/native.ts";
 import { type PairJob, pairLatency, pairRates, type Runtimes } from "../runner/pairs.ts";
 import { lineOf } from "../runner/placement.ts";
 import { median } from "../runner/statistics.ts";
-import { around, type Cores } from "./native-rows.ts";
+import { around, type Cores, inTurn } from "./native-rows.ts";
 import type { Row } from "./row.ts";
 
 const BOTH: readonly RuntimeName[] = ["bun", "deno"];
@@ -130,10 +130,4 @@ function connect(cores: Cores, runtime: RuntimeName, broker: string): Row {
         return { value: got.p50_ns / 1000, parts: { p50_ns: got.p50_ns, p99_ns: got.p99_ns } };
       }),
   };
-}
-
-async function inTurn<T>(forth: boolean, ours: () => Promise<T>, theirs: () => Promise<T>): Promise<readonly [T, T]> {
-  if (forth) return [await ours(), await theirs()];
-  const second = await theirs();
-  return [await ours(), second];
 }

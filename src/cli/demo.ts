@@ -12,7 +12,7 @@ import type { TransportName } from "../transport/transport.ts";
 import type { Handle } from "../xio/handle.ts";
 import type { Skipped } from "./demo-walk.ts";
 import { CommandFailed } from "./failure.ts";
-import { formatBytes, formatBytesPerSecond, formatCount, formatNanoseconds, formatRate } from "./format.ts";
+import { formatBytes, formatBytesPerSecond, formatCount, formatNanoseconds, formatRate, quantile } from "./format.ts";
 import { withNameService } from "./open.ts";
 import type { Output } from "./output.ts";
 import { findRuntime, type FoundRuntime, programIn } from "./runtimes.ts";
@@ -114,9 +114,9 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
   output.line(
     `          ${formatBytes(cast.size)} in ${formatNanoseconds(number(walked["ns"]))}, ${count(walked["moves"])} of ${
       count(walked["of"])
-    } moves each way, ${epochsText(walked["epochs"])}; silences seen by the reader p50 ${formatNanoseconds(median(silences))}, longest ${
-      formatNanoseconds(Math.max(...silences))
-    }; sha-256 ${unchanged ? colours.green("equal") : colours.red("DIFFERENT")}`,
+    } moves each way, ${epochsText(walked["epochs"])}; silences seen by the reader p50 ${
+      formatNanoseconds(quantile(Float64Array.from(silences).sort(), 0.5))
+    }, longest ${formatNanoseconds(Math.max(...silences))}; sha-256 ${unchanged ? colours.green("equal") : colours.red("DIFFERENT")}`,
   );
   for (const skipped of skippedOf(walked["skipped"])) output.line(`          ${skipped.transport} was skipped: ${skipped.why}`);
   const [there, back] = [await sender.line("done"), await receiver.line("done")];
@@ -333,10 +333,6 @@ function skippedOf(value: unknown): readonly Skipped[] {
 function epochsText(value: unknown): string {
   const { outgoing, incoming } = value as Handle["epochs"];
   return `epochs ${outgoing.epoch} and ${incoming.epoch}`;
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
 
 function text(value: unknown): string {
