@@ -14,6 +14,7 @@ import { filesBelow, tool } from "./lib/checkout.ts";
 import { atLeastOneFailure, closingLine, type Counts, junitCounts, sum, zigCounts } from "./lib/counts.ts";
 import { makeScratch, type Scratch } from "./lib/leftovers.ts";
 import { run, type RunResult } from "./lib/run.ts";
+import { StuckTest } from "./lib/stuck.ts";
 
 const RUNNERS = ["zig", "bun", "deno", "process"] as const;
 type Runner = typeof RUNNERS[number];
@@ -23,6 +24,8 @@ const STAGES: readonly (readonly Runner[])[] = [["zig"], ["bun", "deno"], ["proc
 const NO_BUILD = "--no-build";
 const RUNNER_TIMEOUT_MS = 600_000;
 const TEST_TIMEOUT_MS = 120_000;
+/** A runner that says nothing for so long is stuck in a test, which is named. */
+const SILENCE_MS = TEST_TIMEOUT_MS + 30_000;
 
 /** The process tests drive both runtimes themselves, so one runtime runs them. */
 const isProcessTest = (path: string) => path.startsWith("tests/process/");
@@ -52,16 +55,17 @@ async function runTests(runner: Runner, files: readonly string[], scratch: Scrat
   if (own.length === 0) return { passed: 0, failed: 0 };
   const folder = mkdtempSync(join(tmpdir(), "fable-report-"));
   const xml = join(folder, "report.xml");
+  const watched = { ...options, watchdog: new StuckTest(SILENCE_MS, performance.now()) };
   try {
     const result = runner === "deno"
-      ? await run(tool("deno"), ["test", "--allow-all", "--no-check", `--junit-path=${xml}`, ...own], options)
+      ? await run(tool("deno"), ["test", "--allow-all", "--no-check", `--junit-path=${xml}`, ...own], watched)
       : await run(tool("bun"), [
         "test",
         `--timeout=${TEST_TIMEOUT_MS}`,
         "--reporter=junit",
         `--reporter-outfile=${xml}`,
         ...own.map((file) => `./${file}`),
-      ], options);
+      ], watched);
     return report(runner, result, junitCounts(readReport(xml)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -82,11 +86,15 @@ function withoutPasses(output: string): string {
   return output.split("\n").filter((line) => !/^\(pass\) |\.\.\. \S*ok\b/.test(line)).join("\n").trimEnd();
 }
 
+function whyStopped({ stuck, timedOut }: RunResult): string {
+  return stuck !== undefined ? `: stopped, ${stuck}` : timedOut ? ": stopped, it took too long" : "";
+}
+
 function report(name: string, result: RunResult, counted: Counts): Counts {
   const counts = atLeastOneFailure(counted, result.exitCode);
   if (counts.failed > 0) {
     console.log(
-      `---- ${name} ----\n${withoutPasses(result.output)}\n---- end of ${name}${result.timedOut ? ": stopped, it took too long" : ""} ----`,
+      `---- ${name} ----\n${withoutPasses(result.output)}\n---- end of ${name}${whyStopped(result)} ----`,
     );
   }
   console.log(`${name.padEnd(10)} ${closingLine(counts)} (${result.seconds.toFixed(1)} s)`);

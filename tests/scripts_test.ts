@@ -8,6 +8,8 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { atLeastOneFailure, closingLine, junitCounts, sum, zigCounts } from "../scripts/lib/counts.ts";
 import { makeScratch } from "../scripts/lib/leftovers.ts";
+import { run } from "../scripts/lib/run.ts";
+import { StuckTest } from "../scripts/lib/stuck.ts";
 
 describe("junitCounts", () => {
   test("counts Bun's nested report", () => {
@@ -63,6 +65,39 @@ test("a runner that dies counts as a failure; one that failed a test is not coun
 
 test("the closing line is plain", () => {
   assert.equal(closingLine(sum([{ passed: 3, failed: 0 }, { passed: 4, failed: 1 }])), "7 passed, 1 failed");
+});
+
+describe("a runner that says nothing any more", () => {
+  const deno = [
+    "\u001b[90mrunning 2 tests from ./tests/a_test.ts\u001b[0m\ngroup ...\n  one ... ok (3ms)\n",
+    "  inner ...\n    two",
+    " ...'group' has been running for over (1m0s)",
+  ];
+
+  test("is stuck in the test that has no result, however often it says that it waits", () => {
+    const stuck = new StuckTest(10_000, 0);
+    for (const [second, text] of deno.entries()) stuck.heard(text, second * 1000);
+    assert.equal(stuck.sentence(10_999), undefined);
+    stuck.heard("\n'group' has been running for over (2m0s)\n", 11_000);
+    assert.equal(stuck.sentence(12_000), "nothing was heard for 10 s in tests/a_test.ts > group > inner > two");
+  });
+
+  test("is stuck in a later file when the earlier ones are done", () => {
+    const stuck = new StuckTest(10_000, 0);
+    stuck.heard("group ...\n  one ... FAILED (3ms)\ngroup ... FAILED (due to 1 failed step)\n", 0);
+    stuck.heard("tests/b_test.ts:\n(pass) a > b [1.00ms]\n", 0);
+    assert.equal(stuck.sentence(20_000), "nothing was heard for 10 s in tests/b_test.ts");
+  });
+
+  test("is ended", async () => {
+    const program = "console.log('tests/c_test.ts:'); for (;;);";
+    const args = "Deno" in globalThis ? ["eval", program] : ["-e", program];
+    const { exitCode, stuck } = await run(process.execPath, args, {
+      quiet: true,
+      watchdog: new StuckTest(500, performance.now() + 20_000),
+    });
+    assert.deepEqual([exitCode, stuck], [null, "nothing was heard for 1 s in tests/c_test.ts"]);
+  });
 });
 
 describe("leftovers", () => {

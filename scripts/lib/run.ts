@@ -3,17 +3,29 @@ import { spawn } from "node:child_process";
 import process from "node:process";
 import { root } from "./checkout.ts";
 
+const WATCH_MS = 1000;
+
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Keep the output instead of showing it. */
   readonly quiet?: boolean;
   readonly timeoutMs?: number;
+  /** Told what the program prints, and asked every second why it should be ended. */
+  readonly watchdog?: Watchdog;
+}
+
+export interface Watchdog {
+  heard(text: string, nowMs: number): void;
+  /** The reason, or undefined. */
+  sentence(nowMs: number): string | undefined;
 }
 
 export interface RunResult {
   /** Null if a signal ended it. */
   readonly exitCode: number | null;
   readonly timedOut: boolean;
+  /** Why the watchdog had it ended. */
+  readonly stuck?: string;
   /** stdout and stderr, in the order they came. */
   readonly output: string;
   readonly seconds: number;
@@ -28,7 +40,9 @@ export function run(command: string, args: readonly string[], options: RunOption
   });
   let output = "";
   const show = (chunk: Uint8Array, to: NodeJS.WriteStream) => {
-    output += new TextDecoder().decode(chunk);
+    const text = new TextDecoder().decode(chunk);
+    output += text;
+    options.watchdog?.heard(text, performance.now());
     if (options.quiet !== true) to.write(chunk);
   };
   child.stdout.on("data", (chunk: Uint8Array) => show(chunk, process.stdout));
@@ -38,15 +52,25 @@ export function run(command: string, args: readonly string[], options: RunOption
     timedOut = true;
     child.kill("SIGKILL");
   }, options.timeoutMs);
+  let stuck: string | undefined;
+  const watching = options.watchdog === undefined ? undefined : setInterval(() => {
+    stuck ??= options.watchdog?.sentence(performance.now());
+    if (stuck !== undefined) child.kill("SIGKILL");
+  }, WATCH_MS);
+  const stopTimers = (): void => {
+    clearTimeout(timer);
+    clearInterval(watching);
+  };
   return new Promise((resolve, reject) => {
     child.on("error", (error) => {
-      clearTimeout(timer);
+      stopTimers();
       reject(error);
     });
     // Not "close": a process that the child left behind may hold its stdout open.
     child.on("exit", (exitCode) => {
-      clearTimeout(timer);
-      setImmediate(() => resolve({ exitCode, timedOut, output, seconds: (performance.now() - started) / 1000 }));
+      stopTimers();
+      const seconds = (performance.now() - started) / 1000;
+      setImmediate(() => resolve({ exitCode, timedOut, output, seconds, ...(stuck === undefined ? {} : { stuck }) }));
     });
   });
 }
