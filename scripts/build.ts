@@ -32,7 +32,15 @@ async function bundle(): Promise<void> {
   // Written beside and renamed, so that a program starting meanwhile reads the old file or the new one.
   const fresh = `${BUNDLE}.${process.pid}`;
   mkdirSync(join(root, "dist"), { recursive: true });
-  const options = ["--bundle", "--format=esm", "--platform=node", "--target=esnext", "--external:bun:ffi", `--banner:js=${BANNER}`];
+  const options = [
+    "--bundle",
+    "--format=esm",
+    "--platform=node",
+    "--target=esnext",
+    "--external:bun:ffi",
+    "--alias:jsonc-parser=jsonc-parser/lib/esm/main.js",
+    `--banner:js=${BANNER}`,
+  ];
   try {
     await step("Bundling the command line", tool("esbuild"), ["src/cli/main.ts", ...options, `--outfile=${fresh}`, "--log-level=warning"]);
     renameSync(fresh, BUNDLE);

@@ -46,7 +46,7 @@ const PURE = new Set(["policy", "flow", "errors", "version"]);
 const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   naming: ["valibot"],
   broker: ["valibot"],
-  policy: ["valibot"],
+  policy: ["valibot", "jsonc-parser"],
   cli: ["commander", "valibot", "picocolors", "cli-table3"],
 };
 

@@ -1,0 +1,135 @@
+/**
+ * When to act on a choice. Moving a channel costs something, samples lie now and then, and an adversary may alternate two loads as it likes; so a
+ * better transport has to earn its move: each sample credits it with what it would have saved, and debits what it would have cost. It is taken
+ * once the credit pays for the move. That is never more than one move's price later than somebody who knows the future would have moved. Besides,
+ * moves are rationed: a flow has a few in hand and gets another one every so often, so that their number is bounded whatever happens. Pure.
+ */
+import type { Transport } from "./facts.ts";
+import type { Choice } from "./select.ts";
+
+export interface Pace {
+  /** What a move costs, in milliseconds of messages' time. */
+  readonly moveCostMs: number;
+  /** A candidate must be better by this share to earn anything: less is within the error of the table. */
+  readonly margin: number;
+  /** No move sooner than this after the last one. */
+  readonly dwellMs: number;
+  /** Moves in hand, and how long it takes to get another one. */
+  readonly burst: number;
+  readonly refillMs: number;
+  /** After a move that an end refused, that transport is not tried again for so long. */
+  readonly refusedMs: number;
+}
+
+/** With a measured table; docs/policy.md says where the figures come from. */
+export const PACE: Pace = { moveCostMs: 5, margin: 0.1, dwellMs: 250, burst: 4, refillMs: 15_000, refusedMs: 60_000 };
+/** The built-in table is of another machine. */
+export const CAUTIOUS_PACE: Pace = { ...PACE, margin: 0.3 };
+
+/** The most moves within a stretch of time. */
+export function mostMoves(pace: Pace, stretchMs: number): number {
+  return pace.burst + Math.floor(stretchMs / pace.refillMs);
+}
+
+export interface Decision {
+  readonly transport: Transport;
+  /** Bytes of memory, if other than now. */
+  readonly ringBytes: number | undefined;
+  readonly reason: string;
+}
+
+/** Samples further apart than this count as if they were not: nobody knows what was in between. */
+const LONGEST_SAMPLE_MS = 1000;
+/** So long a larger ring must have been wanted. */
+const RING_PATIENCE_MS = 400;
+
+/** The moves of one flow. */
+export class Decider {
+  #credits = new Map<Transport, number>();
+  #refused = new Map<Transport, number>();
+  #hand: number;
+  #handAtMs: number;
+  #lastMoveMs = -Infinity;
+  #lastSampleMs: number | undefined;
+  #ringWantedMs = 0;
+
+  constructor(pace: Pace, nowMs: number) {
+    this.#hand = pace.burst;
+    this.#handAtMs = nowMs;
+  }
+
+  /** Moves it may make now. */
+  movesInHand(pace: Pace, nowMs: number): number {
+    this.#deal(pace, nowMs);
+    return Math.floor(this.#hand);
+  }
+
+  /** What each candidate has earned of the price of a move so far, 0 to 1. */
+  earned(pace: Pace): ReadonlyMap<Transport, number> {
+    return new Map([...this.#credits].map(([transport, credit]) => [transport, Math.min(1, credit / pace.moveCostMs)]));
+  }
+
+  /** One sample: what would be best now, and what there is. Gives a move if it is time for one; whoever gets it makes it. */
+  sample(choice: Choice, current: Transport, ringBytes: number, pace: Pace, nowMs: number): Decision | undefined {
+    const elapsedMs = Math.min(LONGEST_SAMPLE_MS, Math.max(0, nowMs - (this.#lastSampleMs ?? nowMs)));
+    this.#lastSampleMs = nowMs;
+    this.#credit(choice, current, pace, elapsedMs);
+    const larger = choice.ringBytes > ringBytes && choice.trust !== "n/a";
+    this.#ringWantedMs = larger ? this.#ringWantedMs + elapsedMs : 0;
+    if (nowMs - this.#lastMoveMs < pace.dwellMs || this.movesInHand(pace, nowMs) < 1) return undefined;
+    const best = this.#best(choice, pace, nowMs);
+    if (best === undefined && this.#ringWantedMs < RING_PATIENCE_MS) return undefined;
+    const ring = larger ? choice.ringBytes : undefined;
+    this.#took(nowMs);
+    if (best !== undefined) return { transport: best, ringBytes: ring, reason: choice.reason };
+    return {
+      transport: current,
+      ringBytes: ring,
+      reason: `${current} with ${choice.ringBytes} bytes, because its writers keep running out of room`,
+    };
+  }
+
+  /** Somebody else moved it, or it is what it was told to be: nothing of before counts. */
+  moved(nowMs: number): void {
+    this.#credits.clear();
+    this.#lastMoveMs = nowMs;
+    this.#ringWantedMs = 0;
+  }
+
+  /** An end could not follow. */
+  refused(transport: Transport, pace: Pace, nowMs: number): void {
+    this.#refused.set(transport, nowMs + pace.refusedMs);
+    this.#credits.delete(transport);
+  }
+
+  #credit(choice: Choice, current: Transport, pace: Pace, elapsedMs: number): void {
+    const now = choice.candidates.find(({ transport }) => transport === current);
+    // Something that is ruled out by now has to be left, whatever it costs: as if each candidate saved all of the time.
+    const banned = now === undefined || (now.ruledOut !== undefined && now.cost !== Infinity);
+    for (const { transport, cost, ruledOut } of choice.candidates) {
+      if (transport === current || ruledOut !== undefined || cost === Infinity) {
+        this.#credits.delete(transport);
+        continue;
+      }
+      const gain = banned || now.cost === Infinity ? 1 : now.cost * (1 - pace.margin) - cost;
+      this.#credits.set(transport, Math.max(0, Math.min(pace.moveCostMs * 2, (this.#credits.get(transport) ?? 0) + gain * elapsedMs)));
+    }
+  }
+
+  /** The best of those who have earned it. */
+  #best(choice: Choice, pace: Pace, nowMs: number): Transport | undefined {
+    return choice.candidates.find(({ transport, ruledOut }) =>
+      ruledOut === undefined && (this.#credits.get(transport) ?? 0) >= pace.moveCostMs && (this.#refused.get(transport) ?? 0) <= nowMs
+    )?.transport;
+  }
+
+  #took(nowMs: number): void {
+    this.#hand -= 1;
+    this.moved(nowMs);
+  }
+
+  #deal(pace: Pace, nowMs: number): void {
+    this.#hand = Math.min(pace.burst, this.#hand + Math.max(0, nowMs - this.#handAtMs) / pace.refillMs);
+    this.#handAtMs = Math.max(this.#handAtMs, nowMs);
+  }
+}

@@ -1,0 +1,74 @@
+/**
+ * Where the memory of a channel should lie on a machine of several NUMA nodes: with its reader, who loads every line of it, while the writer's
+ * stores wait in a buffer for nobody. When an end moves to another node, the ring it reads goes after it. Pure: topology and places are given.
+ */
+
+export interface Topology {
+  /** Node of each CPU; CPUs that are missing are on no node that anybody knows. */
+  readonly nodeOfCpu: ReadonlyMap<number, number>;
+  /** Relative distances as the firmware tells them (10: local), by node and node. */
+  readonly distance: (from: number, to: number) => number;
+}
+
+/** One ring. */
+export interface Placed {
+  readonly readerCpu: number | undefined;
+  /** How surely the reader is where it is: the share of samples that saw it on that node. */
+  readonly readerShare: number;
+  /** Where most of its pages lie. */
+  readonly memoryNode: number | undefined;
+  readonly ringBytes: number;
+  readonly bytesPerS: number;
+  /** When it was last moved, in milliseconds; -Infinity: never. */
+  readonly movedMs: number;
+}
+
+export interface Relocation {
+  /** Index in what was given. */
+  readonly ring: number;
+  readonly from: number;
+  readonly to: number;
+  readonly reason: string;
+}
+
+/** An end that is only passing by is not followed. */
+const SURE = 0.8;
+/** A moment's traffic must be worth moving all pages: so many times the ring per second. */
+const TURNS_PER_S = 4;
+const DWELL_MS = 1000;
+/** The dwell grows with this for each page that there is to move: large rings follow less readily. */
+const DWELL_MS_PER_MEGABYTE = 250;
+
+/** The rings that should go elsewhere now. */
+export function relocations(rings: readonly Placed[], topology: Topology, nowMs: number): readonly Relocation[] {
+  return rings.flatMap((ring, index) => {
+    const { readerCpu, memoryNode } = ring;
+    const to = readerCpu === undefined ? undefined : topology.nodeOfCpu.get(readerCpu);
+    if (to === undefined || memoryNode === undefined || to === memoryNode || ring.readerShare < SURE) return [];
+    if (topology.distance(to, memoryNode) <= topology.distance(to, to)) return [];
+    if (ring.bytesPerS < ring.ringBytes * TURNS_PER_S) return [];
+    if (nowMs - ring.movedMs < DWELL_MS + (DWELL_MS_PER_MEGABYTE * ring.ringBytes) / 1_048_576) return [];
+    return [{ ring: index, from: memoryNode, to, reason: `its reader runs on node ${to} now, its memory lies on node ${memoryNode}` }];
+  });
+}
+
+/** `0-3,8` as the kernel writes sets of CPUs and nodes. */
+export function parseCpuList(text: string): readonly number[] {
+  return text.trim().split(",").flatMap((part) => {
+    const [first, last = first] = part.split("-");
+    const [low, high] = [Number(first), Number(last)];
+    if (!/^\d+(-\d+)?$/.test(part) || high - low > 65_536) return [];
+    return Array.from({ length: Math.max(0, high - low + 1) }, (_, index) => low + index);
+  });
+}
+
+/** A topology from the kernel's words: for each node its list of CPUs and its line of distances. */
+export function topologyOf(nodes: readonly { readonly node: number; readonly cpus: string; readonly distances: string }[]): Topology {
+  const nodeOfCpu = new Map(nodes.flatMap(({ node, cpus }) => parseCpuList(cpus).map((cpu) => [cpu, node] as const)));
+  const ids = nodes.map(({ node }) => node);
+  const lines = new Map(nodes.map(({ node, distances }) => [node, distances.trim().split(/\s+/).map(Number)]));
+  return {
+    nodeOfCpu,
+    distance: (from, to) => lines.get(from)?.[ids.indexOf(to)] ?? (from === to ? 10 : 20),
+  };
+}

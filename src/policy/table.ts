@@ -1,0 +1,179 @@
+/**
+ * The calibration table: what a message costs on this machine, by transport, size and situation, as `fable calibrate` measured it; and the model
+ * that reads a cost for any size and any mixture of situations out of it. Pure: the text of a table comes from outside, checked here.
+ */
+import * as v from "valibot";
+import { SHARED, type Transport, TRANSPORTS, type Trust } from "./facts.ts";
+
+/** Changes when tables of before cannot be read any more; a table of another version is measured anew. */
+export const TABLE_VERSION = 1;
+
+export const PATTERNS = ["stream", "request"] as const;
+export type Pattern = typeof PATTERNS[number];
+/** Both ends on one core, or on two. */
+export const PLACEMENTS = ["same", "across"] as const;
+export type Placement = typeof PLACEMENTS[number];
+/** Nothing else runs there, or something that never sleeps. */
+export const LOADS = ["idle", "hog"] as const;
+export type Load = typeof LOADS[number];
+export const SIZES_BYTES = [64, 4096, 65_536, 1_048_576] as const;
+
+/** What a table is valid for. */
+export interface Fingerprint {
+  readonly processor: string;
+  readonly cpus: number;
+  readonly kernel: string;
+  readonly hypervisor: string | null;
+}
+
+/** One line of the table: nanoseconds per message, each at the size of the same place in `sizes_bytes`. */
+export interface Row {
+  readonly transport: Transport;
+  readonly trust: Trust | "n/a";
+  readonly pattern: Pattern;
+  readonly placement: Placement;
+  readonly load: Load;
+  readonly sizes_bytes: readonly number[];
+  readonly ns: readonly number[];
+}
+
+export interface Table {
+  readonly version: number;
+  /** Null: built in, of no machine in particular. */
+  readonly machine: Fingerprint | null;
+  readonly made_at: string;
+  readonly rows: readonly Row[];
+}
+
+const positive = v.pipe(v.number(), v.finite(), v.minValue(1e-3), v.maxValue(1e12));
+const sizes = v.pipe(
+  v.array(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(2 ** 30))),
+  v.minLength(1),
+  v.maxLength(32),
+  v.check((list) => list.every((size, at) => at === 0 || size > (list[at - 1] ?? 0)), "sizes that do not grow"),
+);
+const row = v.pipe(
+  v.object({
+    transport: v.picklist(TRANSPORTS),
+    trust: v.picklist(["trusted", "untrusted", "n/a"]),
+    pattern: v.picklist(PATTERNS),
+    placement: v.picklist(PLACEMENTS),
+    load: v.picklist(LOADS),
+    sizes_bytes: sizes,
+    ns: v.array(positive),
+  }),
+  v.check((one) => one.ns.length === one.sizes_bytes.length, "not as many times as sizes"),
+  v.check((one) => SHARED.has(one.transport) === (one.trust !== "n/a"), "a trust that means nothing there"),
+  v.check((one) => !(one.transport === "vmsplice-coop" && one.trust === "untrusted"), "pages lent to somebody untrusted"),
+);
+const schema = v.object({
+  version: v.literal(TABLE_VERSION),
+  machine: v.nullable(v.object({
+    processor: v.string(),
+    cpus: v.pipe(v.number(), v.integer(), v.minValue(1)),
+    kernel: v.string(),
+    hypervisor: v.nullable(v.string()),
+  })),
+  made_at: v.string(),
+  rows: v.pipe(
+    v.array(row),
+    v.maxLength(1024),
+    v.check((rows) => new Set(rows.map(keyOf)).size === rows.length, "a row twice"),
+    // Without it there is nothing to fall back on.
+    v.check(
+      (rows) => ["trusted", "untrusted"].every((trust) => rows.some((it) => it.transport === "mempipe" && it.trust === trust)),
+      "no mempipe",
+    ),
+  ),
+});
+
+/** A table from its text, or a sentence that says what is wrong with it. */
+export function parseTable(text: string): { readonly table: Table } | { readonly problem: string } {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return { problem: "it is not JSON" };
+  }
+  const result = v.safeParse(schema, value);
+  if (result.success) return { table: result.output };
+  const [issue] = result.issues;
+  return { problem: `${v.getDotPath(issue) ?? "it"}: ${issue.message}` };
+}
+
+/** Whether a table was made for that machine and kernel. */
+export function fits(table: Table, machine: Fingerprint): boolean {
+  const { machine: made } = table;
+  return made !== null && made.processor === machine.processor && made.cpus === machine.cpus && made.kernel === machine.kernel
+    && made.hypervisor === machine.hypervisor;
+}
+
+export interface Situation {
+  readonly trust: Trust;
+  readonly bytes: number;
+  /** How much of each there is, 0 to 1. */
+  readonly request: number;
+  readonly together: number;
+  readonly load: number;
+}
+
+/** Reads costs out of a table. Made once for each table. */
+export class CostModel {
+  readonly table: Table;
+  readonly #rows: ReadonlyMap<string, Row>;
+
+  constructor(table: Table) {
+    this.table = table;
+    this.#rows = new Map(table.rows.map((one) => [keyOf(one), one]));
+  }
+
+  /** True for a table that was measured, not brought along. */
+  get measured(): boolean {
+    return this.table.machine !== null;
+  }
+
+  /** Nanoseconds per message; undefined for what the table does not know, such as a transport that does not work here. */
+  nsPerMessage(transport: Transport, situation: Situation): number | undefined {
+    const { request, together, load } = situation;
+    let sum = 0;
+    for (const [pattern, much] of [["request", request], ["stream", 1 - request]] as const) {
+      if (much <= 0) continue;
+      for (const [placement, often] of [["same", together], ["across", 1 - together]] as const) {
+        if (often <= 0) continue;
+        const ns = this.#underLoad(transport, situation, pattern, placement, load);
+        if (ns === undefined) return undefined;
+        sum += much * often * ns;
+      }
+    }
+    return sum;
+  }
+
+  #underLoad(transport: Transport, situation: Situation, pattern: Pattern, placement: Placement, load: number): number | undefined {
+    const trust = SHARED.has(transport) ? situation.trust : "n/a";
+    const at = (which: Load) => {
+      const found = this.#rows.get(keyOf({ transport, trust, pattern, placement, load: which }));
+      return found === undefined ? undefined : interpolate(found, situation.bytes);
+    };
+    const idle = at("idle");
+    const hog = load > 0 ? at("hog") ?? idle : idle;
+    if (idle === undefined || hog === undefined) return idle ?? hog;
+    return idle * (1 - load) + hog * load;
+  }
+}
+
+function keyOf(row: Pick<Row, "transport" | "trust" | "pattern" | "placement" | "load">): string {
+  return `${row.transport} ${row.trust} ${row.pattern} ${row.placement} ${row.load}`;
+}
+
+/** Between two sizes along a straight line of logarithms; below the smallest as there; beyond the largest in proportion to the size. */
+function interpolate({ sizes_bytes: sizes, ns }: Row, bytes: number): number {
+  const last = sizes.length - 1;
+  const size = Math.max(1, bytes);
+  const [smallest = 1, largest = 1] = [sizes[0], sizes[last]];
+  if (size <= smallest) return ns[0] ?? 0;
+  if (size >= largest) return ((ns[last] ?? 0) * size) / largest;
+  const above = sizes.findIndex((one) => one >= size);
+  const [x0, x1] = [Math.log(sizes[above - 1] ?? 1), Math.log(sizes[above] ?? 1)];
+  const [y0, y1] = [Math.log(ns[above - 1] ?? 1), Math.log(ns[above] ?? 1)];
+  return Math.exp(y0 + ((y1 - y0) * (Math.log(size) - x0)) / (x1 - x0));
+}
