@@ -94,7 +94,7 @@ describe("a runner that says nothing any more", () => {
     const args = "Deno" in globalThis ? ["eval", program] : ["-e", program];
     const { exitCode, stuck } = await run(process.execPath, args, {
       quiet: true,
-      watchdog: new StuckTest(500, performance.now() + 20_000),
+      watchdog: new StuckTest(500, Number.POSITIVE_INFINITY),
     });
     assert.deepEqual([exitCode, stuck], [null, "nothing was heard for 1 s in tests/c_test.ts"]);
   });

@@ -15,6 +15,7 @@ export class StuckTest {
   #line = "";
   #begun: { readonly depth: number; readonly name: string }[] = [];
 
+  /** `nowMs`: from when on silence counts. */
   constructor(limitMs: number, nowMs: number) {
     this.#limitMs = limitMs;
     this.#heardAt = nowMs;
