@@ -4,6 +4,7 @@ const std = @import("std");
 const linux = std.os.linux;
 const os = @import("../sys/os.zig");
 const frames = @import("../sys/frames.zig");
+const socket = @import("../sys/socket.zig");
 const process = @import("../sys/process.zig");
 const answer = @import("answer.zig");
 const check = @import("check.zig");
@@ -83,8 +84,8 @@ pub const Credentials = extern struct {
 /// For descriptors that somebody else passed: 1 when it is a Unix stream socket, 0 when it is anything else.
 pub export fn fable_socket_check(fd: i32) callconv(.c) i32 {
     if (fd < 0) return status.BAD_ARGUMENT;
-    if (frames.isStream(fd)) return 1;
-    return if (frames.isPackets(fd)) 5 else 0;
+    if (socket.isStream(fd)) return 1;
+    return if (socket.isPackets(fd)) 5 else 0;
 }
 
 /// start_time is 0 where /proc does not show the process (another pid namespace, hidepid).

@@ -4,6 +4,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const os = @import("os.zig");
+const socket = @import("socket.zig");
 
 const E = os.E;
 const result = os.result;
@@ -200,29 +201,7 @@ pub fn identity(fd: i32, out: *Identity) isize {
 /// SO_PEERPIDFD: a descriptor of exactly the process that connected (Linux 6.5).
 pub fn peerPidfd(fd: i32) isize {
     const so_peerpidfd = 77;
-    var pid_fd: i32 = -1;
-    var len: linux.socklen_t = @sizeOf(i32);
-    const rc = result(linux.getsockopt(fd, linux.SOL.SOCKET, so_peerpidfd, @ptrCast(&pid_fd), &len));
-    return if (rc < 0) rc else pid_fd;
-}
-
-/// True for a Unix stream socket that is connected, or was: what a doorbell or a data path may be. Everything else could block or confuse
-/// whoever watches it.
-pub fn isStream(fd: i32) bool {
-    return option(fd, linux.SO.DOMAIN) == linux.AF.UNIX and option(fd, linux.SO.TYPE) == linux.SOCK.STREAM and option(fd, linux.SO.ACCEPTCONN) == 0;
-}
-
-/// True for a connected Unix packet socket.
-pub fn isPackets(fd: i32) bool {
-    return option(fd, linux.SO.DOMAIN) == linux.AF.UNIX and option(fd, linux.SO.TYPE) == linux.SOCK.SEQPACKET and option(fd, linux.SO.ACCEPTCONN) == 0;
-}
-
-/// A number of the socket layer, or minus errno.
-fn option(fd: i32, name: u32) isize {
-    var value: i32 = 0;
-    var len: linux.socklen_t = @sizeOf(i32);
-    const rc = result(linux.getsockopt(fd, linux.SOL.SOCKET, name, @ptrCast(&value), &len));
-    return if (rc < 0) rc else value;
+    return socket.option(fd, so_peerpidfd);
 }
 
 /// True when the other side is gone.

@@ -4,6 +4,7 @@
 const std = @import("std");
 const linux = std.os.linux;
 const os = @import("os.zig");
+const socket = @import("socket.zig");
 
 const result = os.result;
 const failure = os.failure;
@@ -78,10 +79,8 @@ pub fn connected(fd: i32) isize {
 
 /// Minus the errno that the socket has to tell, once.
 fn pendingError(fd: i32) isize {
-    var value: i32 = 0;
-    var len: linux.socklen_t = @sizeOf(i32);
-    const rc = result(linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.ERROR, @ptrCast(&value), &len));
-    return if (rc < 0) rc else -@as(isize, value);
+    const got = socket.option(fd, linux.SO.ERROR);
+    return if (got < 0) got else -got;
 }
 
 /// A bound socket; one of streams listens. The file of a Unix socket has exactly `mode` before anyone can connect.
@@ -90,7 +89,7 @@ pub fn listen(kind: u32, address: *const Address, backlog: u32, mode: u32) isize
     if (opened < 0) return opened;
     const fd: i32 = @intCast(opened);
     // A server that restarts gets its port back although connections of its last life linger.
-    if (kind == stream and address.family() != linux.AF.UNIX) _ = setOption(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR, 1);
+    if (kind == stream and address.family() != linux.AF.UNIX) _ = socket.setOption(fd, linux.SOL.SOCKET, linux.SO.REUSEADDR, 1);
     if (address.family() == linux.AF.UNIX) _ = linux.fchmod(fd, mode);
     var rc = result(linux.bind(fd, address.pointer(), address.len));
     if (rc < 0) {
@@ -149,10 +148,8 @@ fn receiveOnce(fd: i32, out: []u8, flags: u32) isize {
 }
 
 fn isInternet(fd: i32) bool {
-    var value: i32 = 0;
-    var len: linux.socklen_t = @sizeOf(i32);
-    if (result(linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.DOMAIN, @ptrCast(&value), &len)) < 0) return false;
-    return value == linux.AF.INET or value == linux.AF.INET6;
+    const domain = socket.option(fd, linux.SO.DOMAIN);
+    return domain == linux.AF.INET or domain == linux.AF.INET6;
 }
 
 /// Half-close: the other side gets everything sent, then the end.
@@ -174,18 +171,11 @@ pub fn abort(fd: i32) void {
     os.close(fd);
 }
 
-/// Sends small writes at once instead of waiting for the acknowledgement of those before.
-pub fn setNoDelay(fd: i32, on: bool) isize {
-    return setOption(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, @intFromBool(on));
-}
+pub const setNoDelay = socket.setNoDelay;
 
 /// Looks now and then whether a silent peer still exists.
 pub fn setKeepAlive(fd: i32, on: bool) isize {
-    return setOption(fd, linux.SOL.SOCKET, linux.SO.KEEPALIVE, @intFromBool(on));
-}
-
-fn setOption(fd: i32, level: i32, name: u32, value: i32) isize {
-    return result(linux.setsockopt(fd, level, name, @ptrCast(&value), @sizeOf(i32)));
+    return socket.setOption(fd, linux.SOL.SOCKET, linux.SO.KEEPALIVE, @intFromBool(on));
 }
 
 test "addresses of other families and impossible lengths are refused" {

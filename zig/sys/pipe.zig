@@ -117,8 +117,7 @@ fn connectAndAccept(door: i32, mine: i32, address: *const linux.sockaddr.in, fla
 
 fn setUp(fd: i32, no_delay: bool) void {
     socket.setNonBlocking(fd);
-    const on: i32 = 1;
-    if (no_delay) _ = linux.setsockopt(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, @ptrCast(&on), @sizeOf(i32));
+    if (no_delay) _ = socket.setNoDelay(fd, true);
 }
 
 pub fn isTcp(fd: i32) bool {

@@ -43,22 +43,37 @@ pub fn ring(doorbell: i32) void {
     _ = send(doorbell, "!", 1);
 }
 
-/// A Unix stream socket, and nothing that could block or surprise.
+/// A Unix stream socket that is connected, or was: what a doorbell or a data path may be. Everything else could block or confuse whoever
+/// watches it.
 pub fn isStream(fd: i32) bool {
     return isOf(fd, linux.AF.UNIX, linux.SOCK.STREAM);
 }
 
-/// A Unix packet socket.
+/// A connected Unix packet socket.
 pub fn isPackets(fd: i32) bool {
     return isOf(fd, linux.AF.UNIX, linux.SOCK.SEQPACKET);
 }
 
+/// One that does not listen.
 pub fn isOf(fd: i32, domain: u32, kind: u32) bool {
+    return option(fd, linux.SO.DOMAIN) == domain and option(fd, linux.SO.TYPE) == kind and option(fd, linux.SO.ACCEPTCONN) == 0;
+}
+
+/// A number of the socket layer, or minus errno.
+pub fn option(fd: i32, name: u32) isize {
     var value: i32 = 0;
     var size: linux.socklen_t = @sizeOf(i32);
-    if (linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.DOMAIN, @ptrCast(&value), &size) != 0 or value != domain) return false;
-    size = @sizeOf(i32);
-    return linux.getsockopt(fd, linux.SOL.SOCKET, linux.SO.TYPE, @ptrCast(&value), &size) == 0 and value == kind;
+    const rc: isize = @bitCast(linux.getsockopt(fd, linux.SOL.SOCKET, name, @ptrCast(&value), &size));
+    return if (rc < 0) rc else value;
+}
+
+pub fn setOption(fd: i32, level: i32, name: u32, value: i32) isize {
+    return @bitCast(linux.setsockopt(fd, level, name, @ptrCast(&value), @sizeOf(i32)));
+}
+
+/// Small writes are sent at once instead of waiting for the acknowledgement of those before.
+pub fn setNoDelay(fd: i32, on: bool) isize {
+    return setOption(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, @intFromBool(on));
 }
 
 /// The receiver's event loop expects it; the sender may have handed over a blocking one.
