@@ -253,10 +253,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const reportLoss = moving.reportLoss;
         pub const lastFrames = moving.lastFrames;
         pub const dropPaths = moving.dropPaths;
-        pub const dropIn = moving.dropIn;
         pub const isBroken = moving.isBroken;
-        pub const makeRing = moving.makeRing;
-        pub const mapRing = moving.mapRing;
 
         // ---- the end of a peer ----
 

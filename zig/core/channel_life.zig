@@ -11,6 +11,8 @@ const Control = control.Control;
 
 pub fn Life(comptime Sys: type, comptime Self: type) type {
     return struct {
+        const paths = @import("paths.zig").Paths(Sys, Self);
+
         /// Makes this end's regions and sockets. On failure everything is undone.
         pub fn open(c: *Self, options: channels.Options, block: *[channels.block_words]u32, offer: *channels.Offer) Outcome {
             block.* = @splat(0);
@@ -34,7 +36,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
         fn openRegions(c: *Self, offer: *channels.Offer) Outcome {
             c.block[Block.write_transport] = @intFromEnum(c.options.kind);
             c.block[Block.read_transport] = @intFromEnum(c.options.kind);
-            var outcome = makeRegion(c, "fable-control", control.bytes, &c.own_control, &offer.control);
+            var outcome = paths.makeRegion(c, "fable-control", control.bytes, &c.own_control, &offer.control);
             if (outcome != .ok) return outcome;
             const own: *Control = @ptrCast(c.own_control.address.?);
             own.* = @bitCast(@as([control.bytes]u8, @splat(0)));
@@ -50,39 +52,15 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             own.cpu = Sys.cpu();
             own.write_transport = own.transport;
             own.read_transport = own.transport;
-            if (!sealed(c, offer.control, Sys.seals_read_only)) return c.system(-1);
+            outcome = paths.sealRegion(c, offer.control, Sys.seals_read_only);
+            if (outcome != .ok) return outcome;
 
             c.bell = .{ .own = own, .peer = &bells.nobody, .fence = c.options.no_membarrier, .doorbell = -1, .calls = &calls };
             const size = c.options.ring_bytes;
-            if (c.options.kind.sharedMemory()) {
-                outcome = c.makeRing(c.out, size, &offer.ring);
-                if (outcome != .ok) return outcome;
-            } else {
-                const address = Sys.mapPrivate(size);
-                if (!c.out.arena.set(address, size)) return c.system(address);
-                c.out.transport = .{ .stream = .{ .writer = .init(c.out.arena.address.?, size, c.options.max_message, undefined, &c.bell) } };
-                c.out.transport.stream.writer.released_at = &c.out.transport.stream.acked;
-                c.out.transport.stream.sent_to = own.streamSent(0);
-                c.out.live = true;
-            }
+            outcome = if (c.options.kind.sharedMemory()) paths.makeRing(c, c.out, size, &offer.ring) else paths.makeStream(c, c.out, size);
+            if (outcome != .ok) return outcome;
             c.block[Block.free] = c.writer().free();
             return if (c.options.role == .initiator) makeSockets(c, offer) else .ok;
-        }
-
-        fn makeRegion(c: *Self, name: [*:0]const u8, size: u32, into: *Self.Mapping, fd: *i32) Outcome {
-            const made = Sys.create(name, size);
-            if (made < 0) return c.system(made);
-            fd.* = @intCast(made);
-            const address = Sys.mapShared(fd.*, size, true);
-            if (!into.set(address, size)) return c.system(address);
-            const populated = Sys.populate(into.address.?, size);
-            return if (populated < 0) c.system(populated) else .ok;
-        }
-
-        fn sealed(c: *Self, fd: i32, seals: u32) bool {
-            const rc = Sys.seal(fd, seals);
-            if (rc < 0) _ = c.system(rc);
-            return rc >= 0;
         }
 
         fn makeSockets(c: *Self, offer: *channels.Offer) Outcome {
@@ -116,7 +94,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             if (acceptor and (!Sys.isPackets(peer.link) or (!shared and !Sys.isStream(peer.data)))) return .bad_region;
             const outcome = mapPeer(c, peer, shared);
             if (outcome != .ok) {
-                Self.dropIn(c.in);
+                paths.dropIn(c.in);
                 c.peer_control.drop();
                 return outcome;
             }
@@ -160,38 +138,24 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             c.copies = peer.trust == .untrusted or c.options.trust == .untrusted;
             c.bell.peer = theirs;
             c.options.max_message = agreed;
-            const outcome = if (shared) c.mapRing(c.in, peer.ring, size) else mapStream(c, size, peer.data);
+            const outcome = if (shared) paths.mapRing(c, c.in, peer.ring, size) else mapStream(c, size, peer.data);
             if (outcome != .ok) {
                 c.bell.peer = &bells.nobody;
                 return outcome;
             }
             c.bell.fence = fences;
             c.writer().max_message = agreed;
-            switch (c.out.transport) {
-                .ring => |*t| t.writer.released_at = theirs.released(0),
-                .stream => |*t| {
-                    t.received_at = theirs.released(0);
-                    t.taken_at = theirs.streamTaken(0);
-                },
-                .heap => unreachable, // no channel begins with one
-            }
+            paths.watchPeer(c, c.out);
             return .ok;
         }
 
         /// Each direction has a descriptor of its own, so that one can move and the other stay.
         fn mapStream(c: *Self, size: u32, data: i32) Outcome {
-            const address = Sys.mapPrivate(size);
-            if (!c.in.arena.set(address, size)) return c.system(address);
+            const outcome = paths.mapStream(c, c.in, size);
+            if (outcome != .ok) return outcome;
             const fd = Sys.duplicate(if (data >= 0) data else c.out.transport.stream.fd);
             if (fd < 0) return c.system(fd);
-            c.in.transport = .{ .stream = .{
-                .reader = .init(c.in.arena.address.?, size, c.options.max_message, &c.bell),
-                .fd = @intCast(fd),
-                .received_to = c.bell.own.released(0),
-                .taken_to = c.bell.own.streamTaken(0),
-                .sent_at = c.bell.peer.streamSent(0),
-            } };
-            c.in.live = true;
+            c.in.transport.stream.fd = @intCast(fd);
             return .ok;
         }
 

@@ -125,9 +125,6 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         const Out = Self.Out;
         const In = Self.In;
         const paths = @import("paths.zig").Paths(Sys, Self);
-        pub const makeRing = paths.makeRing;
-        pub const mapRing = paths.mapRing;
-        pub const dropIn = paths.dropIn;
 
         pub fn otherOut(c: *Self) *Out {
             return if (c.out == &c.outs[0]) &c.outs[1] else &c.outs[0];

@@ -171,14 +171,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             const s = &c.epochs;
             if (s.phase != .offered or frame.attempt != s.attempt) return; // of an offer that was cancelled meanwhile
             const next = otherOut(c);
-            switch (next.transport) {
-                .ring => |*t| t.writer.released_at = c.bell.peer.released(next.epoch),
-                .heap => {},
-                .stream => |*t| {
-                    t.received_at = c.bell.peer.released(next.epoch);
-                    t.taken_at = c.bell.peer.streamTaken(next.epoch);
-                },
-            }
+            paths.watchPeer(c, next);
             s.phase = .ready;
             c.block[Block.crossing] = 1;
             note(c, 1, .ready, c.out.kind, next.kind, c.out.epoch, s.order.reason, .ok, 0);

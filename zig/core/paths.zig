@@ -21,23 +21,39 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             return fds[0..count];
         }
 
+        // ---- memory of this end's own ----
+
+        /// Mapped, without pages: `Sys.populate` gives it those.
+        pub fn createRegion(c: *Self, name: [*:0]const u8, size: u32, into: *Self.Mapping, fd: *i32) Outcome {
+            const made = Sys.create(name, size);
+            if (made < 0) return c.system(made);
+            fd.* = @intCast(made);
+            const address = Sys.mapShared(fd.*, size, true);
+            return if (into.set(address, size)) .ok else c.system(address);
+        }
+
+        /// Prefaulted by its writer, so that the memory is charged to it.
+        pub fn makeRegion(c: *Self, name: [*:0]const u8, size: u32, into: *Self.Mapping, fd: *i32) Outcome {
+            const outcome = createRegion(c, name, size, into, fd);
+            if (outcome != .ok) return outcome;
+            const rc = Sys.populate(into.address.?, size);
+            return if (rc < 0) c.system(rc) else .ok;
+        }
+
+        pub fn sealRegion(c: *Self, fd: i32, seals: u32) Outcome {
+            const rc = Sys.seal(fd, seals);
+            return if (rc < 0) c.system(rc) else .ok;
+        }
+
         // ---- the writer's end ----
 
         /// `fds`: what the reader gets; the memory of a ring or heap is there already.
         pub fn makeOut(c: *Self, out: *Out, order: Order, fds: *[link.max_fds]i32) Outcome {
             if (order.kind.sharedMemory()) return finishRing(c, out, fds[0]);
             if (order.kind == .shmem_pipe) return finishHeap(c, out, fds);
-            const address = Sys.mapPrivate(order.ring_bytes);
-            if (!out.arena.set(address, order.ring_bytes)) return c.system(address);
-            out.transport = .{ .stream = .{
-                .writer = .init(out.arena.address.?, order.ring_bytes, c.options.max_message, undefined, &c.bell),
-                .medium = mediumOf(order.kind),
-                .sent_to = c.bell.own.streamSent(out.epoch),
-            } };
-            out.live = true;
+            const outcome = makeStream(c, out, order.ring_bytes);
+            if (outcome != .ok) return outcome;
             const t = &out.transport.stream;
-            t.writer.released_at = &t.acked;
-            @atomicStore(u64, t.sent_to, 0, .release);
             var ends: [2]i32 = .{ -1, -1 };
             const rc = switch (order.kind) {
                 .unix => Sys.pair(&ends),
@@ -52,6 +68,22 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             t.fd = ends[writing];
             fds[0] = ends[1 - writing];
             return if (t.medium == .socket) .ok else finishPipe(c, t, fds, order.kind == .vmsplice_coop);
+        }
+
+        /// The arena, and the counts of it; without a descriptor yet.
+        pub fn makeStream(c: *Self, out: *Out, size: u32) Outcome {
+            const address = Sys.mapPrivate(size);
+            if (!out.arena.set(address, size)) return c.system(address);
+            out.transport = .{ .stream = .{
+                .writer = .init(out.arena.address.?, size, c.options.max_message, undefined, &c.bell),
+                .medium = mediumOf(out.kind),
+                .sent_to = c.bell.own.streamSent(out.epoch),
+            } };
+            out.live = true;
+            const t = &out.transport.stream;
+            t.writer.released_at = &t.acked;
+            @atomicStore(u64, t.sent_to, 0, .release);
+            return .ok;
         }
 
         fn finishPipe(c: *Self, t: *Self.StreamOut, fds: *[link.max_fds]i32, spliced: bool) Outcome {
@@ -75,40 +107,34 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             };
         }
 
-        /// A sealed ring, prefaulted by its writer so that the memory is charged to it.
+        /// A sealed ring.
         pub fn makeRing(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
-            const outcome = beginMemory(c, out, size, fd);
-            if (outcome != .ok) return outcome;
-            const rc = Sys.populate(out.arena.address.?, size);
-            if (rc < 0) return c.system(rc);
-            return finishRing(c, out, fd.*);
+            const outcome = makeRegion(c, region_name, size, &out.arena, fd);
+            return if (outcome == .ok) finishRing(c, out, fd.*) else outcome;
         }
 
-        /// Memory without pages: `Sys.populate` gives it those.
+        /// The memory of a ring or heap, without pages.
         pub fn beginMemory(c: *Self, out: *Out, size: u32, fd: *i32) Outcome {
-            const made = Sys.create("fable-ring", size);
-            if (made < 0) return c.system(made);
-            fd.* = @intCast(made);
-            const address = Sys.mapShared(fd.*, size, true);
-            return if (out.arena.set(address, size)) .ok else c.system(address);
+            return createRegion(c, region_name, size, &out.arena, fd);
         }
+
+        const region_name = "fable-ring";
 
         fn finishRing(c: *Self, out: *Out, fd: i32) Outcome {
-            const outcome = sealMemory(c, fd);
+            const outcome = sealRegion(c, fd, sealsOf(c));
             if (outcome != .ok) return outcome;
             out.transport = .{ .ring = .{ .writer = .init(out.arena.address.?, out.arena.size, c.options.max_message, &bells.nobody.released_even, &c.bell) } };
             out.live = true;
             return .ok;
         }
 
-        fn sealMemory(c: *Self, fd: i32) Outcome {
-            const rc = Sys.seal(fd, if (c.strict or c.options.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size);
-            return if (rc < 0) c.system(rc) else .ok;
+        fn sealsOf(c: *const Self) u32 {
+            return if (c.strict or c.options.trust == .untrusted) Sys.seals_read_only else Sys.seals_fixed_size;
         }
 
         /// The heap, the pipe for its runs, and the pipe by which they come back.
         fn finishHeap(c: *Self, out: *Out, fds: *[link.max_fds]i32) Outcome {
-            const outcome = sealMemory(c, fds[0]);
+            const outcome = sealRegion(c, fds[0], sealsOf(c));
             if (outcome != .ok) return outcome;
             const size = out.arena.size;
             const scratch = Sys.mapPrivate(Self.HeapOut.scratchBytes(size));
@@ -133,6 +159,18 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             return .ok;
         }
 
+        /// Where the peer, which has its end of `out` now, counts what it took.
+        pub fn watchPeer(c: *Self, out: *Out) void {
+            switch (out.transport) {
+                .ring => |*t| t.writer.released_at = c.bell.peer.released(out.epoch),
+                .heap => {},
+                .stream => |*t| {
+                    t.received_at = c.bell.peer.released(out.epoch);
+                    t.taken_at = c.bell.peer.streamTaken(out.epoch);
+                },
+            }
+        }
+
         pub fn dropOut(out: *Out) void {
             if (out.live) switch (out.transport) {
                 inline else => |*t| t.close(),
@@ -143,15 +181,10 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         /// The records from `first` on, `size` bytes without PADs, in sealed memory.
         pub fn pack(c: *Self, w: *const Writer, first: u64, size: u64, fd: *i32) Outcome {
-            const made = Sys.create("fable-rest", @intCast(size));
-            if (made < 0) return c.system(made);
-            fd.* = @intCast(made);
             var memory: Self.Mapping = .{};
-            const address = Sys.mapShared(fd.*, @intCast(size), true);
-            if (!memory.set(address, @intCast(size))) return c.system(address);
             defer memory.drop();
-            const rc = Sys.populate(memory.address.?, memory.size);
-            if (rc < 0) return c.system(rc);
+            const outcome = makeRegion(c, "fable-rest", @intCast(size), &memory, fd);
+            if (outcome != .ok) return outcome;
             var at = first;
             var filled: usize = 0;
             while (at < w.published and filled < memory.size) {
@@ -164,8 +197,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
                 filled += part;
                 at = stop;
             }
-            const sealed = Sys.seal(fd.*, Sys.seals_read_only);
-            return if (sealed < 0) c.system(sealed) else .ok;
+            return sealRegion(c, fd.*, Sys.seals_read_only);
         }
 
         // ---- the reader's end ----
@@ -189,19 +221,27 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
                 else => Sys.isPipe(fds[0]) and Sys.isPipe(fds[1]),
             };
             if (!right) return .bad_region;
+            const outcome = mapStream(c, in, size);
+            if (outcome != .ok) return outcome;
+            const t = &in.transport.stream;
+            t.fd = fds[0];
+            if (wanted == 2) t.acks_fd = fds[1];
+            @memset(fds, -1);
+            return .ok;
+        }
+
+        /// The arena, and the counts of it; without a descriptor yet.
+        pub fn mapStream(c: *Self, in: *In, size: u32) Outcome {
             const address = Sys.mapPrivate(size);
             if (!in.arena.set(address, size)) return c.system(address);
             in.transport = .{ .stream = .{
                 .reader = .init(in.arena.address.?, size, c.options.max_message, &c.bell),
                 .medium = mediumOf(in.kind),
-                .fd = fds[0],
-                .acks_fd = if (wanted == 2) fds[1] else -1,
                 .received_to = c.bell.own.released(in.epoch),
                 .taken_to = c.bell.own.streamTaken(in.epoch),
                 .sent_at = c.bell.peer.streamSent(in.epoch),
             } };
             in.live = true;
-            @memset(fds, -1);
             return .ok;
         }
 
