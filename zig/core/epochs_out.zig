@@ -310,15 +310,8 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             };
             t.acknowledge();
             var size: u64 = 0;
-            var at = t.acked;
-            while (at < t.writer.published) {
-                const stop = t.writer.runEnd(at, t.writer.published) orelse {
-                    at = t.writer.lapEnd(at);
-                    continue;
-                };
-                size += stop - at;
-                at = stop;
-            }
+            var runs = t.writer.runs(t.acked, t.writer.published);
+            while (runs.next()) |run| size += run.len;
             if (size == 0) {
                 out.rest_sent = true;
                 return;

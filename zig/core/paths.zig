@@ -185,17 +185,12 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             defer memory.drop();
             const outcome = makeRegion(c, "fable-rest", @intCast(size), &memory, fd);
             if (outcome != .ok) return outcome;
-            var at = first;
+            var runs = w.runs(first, w.published);
             var filled: usize = 0;
-            while (at < w.published and filled < memory.size) {
-                const stop = w.runEnd(at, w.published) orelse {
-                    at = w.lapEnd(at);
-                    continue;
-                };
-                const part: usize = @min(@as(usize, @intCast(stop - at)), memory.size - filled);
-                @memcpy(memory.address.?[filled..][0..part], (w.base + (@as(u32, @truncate(at)) & w.mask))[0..part]);
+            while (runs.next()) |run| {
+                const part = @min(run.len, memory.size - filled);
+                @memcpy(memory.address.?[filled..][0..part], run[0..part]);
                 filled += part;
-                at = stop;
             }
             return sealRegion(c, fd.*, Sys.seals_read_only);
         }

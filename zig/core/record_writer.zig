@@ -41,9 +41,9 @@ pub const Writer = struct {
     /// Message being sent in fragments: bytes of it done, and its size.
     sending: u32 = 0,
     sending_total: u32 = 0,
-    /// Where the PAD at the end of an even and an odd lap begins (kernel streams do not send it).
     /// Memory that is allocated like a heap: whom to ask for more.
     growth: ?Growth = null,
+    /// Where the PAD at the end of an even and an odd lap begins (kernel streams do not send it).
     pads: [2]u64 = .{ std.math.maxInt(u64), std.math.maxInt(u64) },
 
     pub const Growth = struct {
@@ -306,6 +306,29 @@ pub const Writer = struct {
         const pad = w.pads[position / w.ring_bytes & 1];
         if (pad == position) return null;
         return @min(stop, if (pad > position and pad < lap_end) pad else lap_end);
+    }
+
+    /// The unbroken runs of records from `at` up to `stop`.
+    pub const Runs = struct {
+        writer: *const Writer,
+        at: u64,
+        stop: u64,
+
+        pub fn next(r: *Runs) ?[]const u8 {
+            while (r.at < r.stop) {
+                const first = r.at;
+                r.at = r.writer.runEnd(first, r.stop) orelse {
+                    r.at = r.writer.lapEnd(first);
+                    continue;
+                };
+                return (r.writer.base + (@as(u32, @truncate(first)) & r.writer.mask))[0..@intCast(r.at - first)];
+            }
+            return null;
+        }
+    };
+
+    pub fn runs(w: *const Writer, from: u64, stop: u64) Runs {
+        return .{ .writer = w, .at = from, .stop = stop };
     }
 
     pub inline fn lapEnd(w: *const Writer, position: u64) u64 {
