@@ -57,23 +57,25 @@ pub const Event = extern struct {
 };
 
 /// Old arenas that the program still looks at, per direction.
-pub const max_retired = 8;
-pub const kept_events = 16;
-/// Offers and asks in two seconds without a crossing, and frames of a peer in one: more is no honest peer.
-pub const max_attempts = 64;
-pub const max_asks = 32;
-pub const max_frames = 256;
+const max_retired = 8;
+const kept_events = 16;
+/// Frames of a peer in one second without a crossing: more is no honest peer. Each end sends less than that.
+const max_frames = 256;
 pub const frames_window_ns = std.time.ns_per_s;
 /// A broken path that could not be replaced, for want of memory here or there, is tried again after this time.
 pub const repair_pause_ns = 15 * std.time.ns_per_ms;
-/// Paths through the kernel keep what the other end has not yet: less than this and they stand still between two wake-ups.
-pub const min_stream_bytes = 256 << 10;
-/// How much memory is made between two messages.
-pub const make_bytes = 4 << 10;
 
 pub fn State(comptime Self: type) type {
     return struct {
-        const Retired = struct { epoch: u32 = 0, arena: Self.Mapping = .{}, ring: Self.Mapping = .{} };
+        const Retired = struct {
+            epoch: u32 = 0,
+            arena: Self.Mapping = .{},
+            ring: Self.Mapping = .{},
+
+            fn isFree(one: *const Retired) bool {
+                return one.arena.address == null and one.ring.address == null;
+            }
+        };
 
         phase: Phase = .idle,
         attempt: u32 = 0,
@@ -177,7 +179,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             };
         }
 
-        pub fn takeFrames(c: *Self) void {
+        fn takeFrames(c: *Self) void {
             const s = &c.epochs;
             for (0..max_frames) |_| {
                 var frame: Frame = undefined;
@@ -196,7 +198,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             }
         }
 
-        pub fn countFrame(s: anytype) void {
+        fn countFrame(s: anytype) void {
             s.frames_lately += 1;
             if (s.frames_lately < max_frames) return;
             const now = Sys.nowNs();
@@ -204,7 +206,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             s.lately_ns = now;
         }
 
-        pub fn handle(c: *Self, frame: Frame, fds: []i32) void {
+        fn handle(c: *Self, frame: Frame, fds: []i32) void {
             const orders = frame.kind == .offer or frame.kind == .ask or (frame.kind == .refuse and frame.attempt == 0);
             if (orders and !validReason(frame.reason)) return c.fail(fault.state);
             switch (frame.kind) {
@@ -258,13 +260,13 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
         // ---- what is kept ----
 
         pub fn full(list: anytype) bool {
-            for (list) |*one| if (one.arena.address == null and one.ring.address == null) return false;
+            for (list) |*one| if (one.isFree()) return false;
             return true;
         }
 
         pub fn keep(list: anytype, epoch: u32, arena: *Self.Mapping, ring: ?*Self.Mapping) void {
             for (list) |*one| {
-                if (one.arena.address != null or one.ring.address != null) continue;
+                if (!one.isFree()) continue;
                 one.epoch = epoch;
                 one.arena = arena.*;
                 arena.* = .{};
@@ -285,7 +287,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
                 return .ok;
             };
             for (if (written) &s.written else &s.read) |*one| {
-                if (one.epoch != epoch or (one.arena.address == null and one.ring.address == null)) continue;
+                if (one.epoch != epoch or one.isFree()) continue;
                 one.arena.drop();
                 one.ring.drop();
                 if (!written) switch (c.in.transport) {

@@ -10,7 +10,9 @@ const Block = channels.Block;
 const Kind = channels.Kind;
 const Outcome = channels.Outcome;
 const Frame = link.Frame;
-const max_asks = epochs.max_asks;
+
+/// Asks in two seconds without a crossing.
+const max_asks = 32;
 
 pub fn EpochsIn(comptime Sys: type, comptime Self: type) type {
     return struct {
@@ -74,7 +76,7 @@ pub fn EpochsIn(comptime Sys: type, comptime Self: type) type {
             if (c.epochs.prepared and frame.attempt == c.epochs.prepared_attempt) dropNext(c);
         }
 
-        pub fn dropNext(c: *Self) void {
+        fn dropNext(c: *Self) void {
             if (!c.epochs.prepared) return;
             c.epochs.prepared = false;
             c.block[Block.coming] = 0;

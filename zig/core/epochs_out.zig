@@ -13,17 +13,19 @@ const Frame = link.Frame;
 const Order = epochs.Order;
 const reason_path_lost = epochs.reason_path_lost;
 const repair_pause_ns = epochs.repair_pause_ns;
-const max_attempts = epochs.max_attempts;
 const frames_window_ns = epochs.frames_window_ns;
-const min_stream_bytes = epochs.min_stream_bytes;
-const make_bytes = epochs.make_bytes;
+
+/// Offers in two seconds without a crossing.
+const max_attempts = 64;
+/// Paths through the kernel keep what the other end has not yet: less than this and they stand still between two wake-ups.
+const min_stream_bytes = 256 << 10;
+/// How much memory is made between two messages.
+const make_bytes = 4 << 10;
 
 pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
     return struct {
         const Out = Self.Out;
         const paths = @import("paths.zig").Paths(Sys, Self);
-        const reader = @import("epochs_in.zig").EpochsIn(Sys, Self);
-        const asked = reader.asked;
         const common = epochs.Epochs(Sys, Self);
         const tell = common.tell;
         const owes = common.owes;
@@ -71,7 +73,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             }
         }
 
-        pub fn offer(c: *Self, order: Order) Outcome {
+        fn offer(c: *Self, order: Order) Outcome {
             const s = &c.epochs;
             if (full(&s.written) or !allowed(&s.attempts, &s.attempts_ns, max_attempts)) return .no_space;
             const next = otherOut(c);
@@ -119,12 +121,12 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             return true;
         }
 
-        pub fn giveUp(c: *Self, outcome: Outcome) Outcome {
+        fn giveUp(c: *Self, outcome: Outcome) Outcome {
             forgetNext(c);
             return outcome;
         }
 
-        pub fn sendOffer(c: *Self) Outcome {
+        fn sendOffer(c: *Self) Outcome {
             const s = &c.epochs;
             const next = otherOut(c);
             const order = s.order;
@@ -146,7 +148,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
         }
 
         /// Before the marker: the old path just goes on.
-        pub fn cancel(c: *Self) void {
+        fn cancel(c: *Self) void {
             const s = &c.epochs;
             if (s.phase != .making) _ = tell(c, .{ .kind = .cancel, .attempt = s.attempt }, &.{});
             forgetNext(c);
@@ -154,12 +156,12 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
         }
 
         /// A newer order took the place of this one.
-        pub fn replaced(c: *Self, order: Order) void {
+        fn replaced(c: *Self, order: Order) void {
             note(c, 1, .refused, c.out.kind, order.kind, c.out.epoch, order.reason, .ok, 0);
             if (order.asked) declined(c, order, .ok);
         }
 
-        pub fn forgetNext(c: *Self) void {
+        fn forgetNext(c: *Self) void {
             paths.dropOut(otherOut(c));
             Sys.close(c.epochs.made_fd);
             c.epochs.made_fd = -1;
@@ -234,7 +236,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             return .ok;
         }
 
-        pub fn queued(old: *Out) u32 {
+        fn queued(old: *Out) u32 {
             switch (old.transport) {
                 inline else => |*t| {
                     t.acknowledge();
@@ -303,7 +305,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             };
         }
 
-        pub fn sendRest(c: *Self, out: *Out) void {
+        fn sendRest(c: *Self, out: *Out) void {
             const t = switch (out.transport) {
                 .ring, .heap => return,
                 .stream => |*one| one,
