@@ -4,6 +4,7 @@
 //! A program is a list of turns for each end. Every leaf ends as a history does: everything arrives, both agree, nothing is left behind.
 
 const std = @import("std");
+const breaking = @import("breaking.zig");
 const choice = @import("choice.zig");
 const ends = @import("end.zig");
 const flows = @import("flows.zig");
@@ -128,7 +129,7 @@ fn happen(event: Event) void {
         .dies => kernel.processes[0].last_call = kernel.processes[0].calls + 1 + choice.branch(12),
         .path_breaks => switch (e.channel.out.transport) {
             .ring, .heap => {},
-            .stream => |*t| history.breakPath(0, t.fd, choice.branch(3)),
+            .stream => |*t| breaking.path(0, t.fd, choice.branch(3)),
         },
     }
 }

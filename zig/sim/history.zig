@@ -3,6 +3,7 @@
 
 const std = @import("std");
 const fable = @import("fable");
+const breaking = @import("breaking.zig");
 const choice = @import("choice.zig");
 const ends = @import("end.zig");
 const fibers = @import("fibers.zig");
@@ -43,7 +44,6 @@ const nap_ns = 20_000_000;
 const max_turns = 150_000;
 
 var stopped_until: [2]u32 = .{ 0, 0 };
-var breaks: u32 = 0;
 
 /// Null: everything held.
 pub fn run(seed: u64) ?[]const u8 {
@@ -53,6 +53,7 @@ pub fn run(seed: u64) ?[]const u8 {
     body(config);
     totals.histories += 1;
     totals.steps += report.step;
+    totals.breaks += breaking.count;
     for (&oracle.ways) |*way| totals.messages += way.got;
     for (&ends.ends) |*e| {
         totals.moves += e.moves;
@@ -67,7 +68,7 @@ pub fn reset() void {
     kernel.reset();
     oracle.reset();
     stopped_until = .{ 0, 0 };
-    breaks = 0;
+    breaking.count = 0;
     system.interleaving = 0;
     system.dying = dying;
     kernel.failures = 0;
@@ -276,7 +277,12 @@ fn jump() void {
 fn quiet() bool {
     const most = report.step + max_turns;
     var slices: u32 = 0;
+    var dead: u32 = 0;
     while (report.step < most) {
+        if (deadEnds() != dead) {
+            dead = deadEnds();
+            slices = 0;
+        }
         if (choice.once(8)) arriveSome();
         const able = runnable();
         if (able.count > 0) {
@@ -294,6 +300,12 @@ fn quiet() bool {
     return false;
 }
 
+fn deadEnds() u32 {
+    var count: u32 = 0;
+    for (&kernel.processes) |*process| count += @intFromBool(process.dead);
+    return count;
+}
+
 fn onFutex() bool {
     for (&kernel.processes) |*process| if (!process.dead and process.sleep == .futex) return true;
     return false;
@@ -308,51 +320,10 @@ fn arriveSome() void {
 fn around(config: Config) void {
     if (choice.once(4)) arriveSome();
     if (config.faults.stops and choice.once(40)) stopped_until[choice.below(2)] = report.step + choice.below(60);
-    if (config.faults.breaks and choice.once(30)) breakSomething();
+    if (config.faults.breaks and choice.once(30)) breaking.something();
     if (config.faults.orders and choice.once(30)) {
         const order = ends.randomOrder();
         for (&ends.ends) |*e| for (0..choice.below(3)) |_| e.push(order);
-    }
-}
-
-/// Somebody shuts a path down, at either side.
-fn breakSomething() void {
-    const e = &ends.ends[choice.below(2)];
-    if (e.dead() or !e.opened) return;
-    const path = if (choice.once(2)) e.channel.out else e.channel.epochs.draining() orelse return;
-    if (!path.live) return;
-    switch (path.transport) {
-        .ring, .heap => {},
-        .stream => |*t| breakPath(e.which, t.fd, choice.below(4)),
-    }
-}
-
-pub fn breakPath(which: u8, fd: i32, how: u32) void {
-    const file = kernel.fileOf(which, fd) orelse return;
-    report.trace("the path of {s} breaks, {d}", .{ if (which == 0) "A" else "B", how });
-    breaks += 1;
-    totals.breaks += 1;
-    if (file.kind != .stream) {
-        const pipe = &flows.pipes[file.which];
-        pipe.disturbed = true;
-        if (how == 0) pipe.count = 0;
-        return;
-    }
-    const out = &flows.flows[file.out];
-    const in = &flows.flows[file.in];
-    out.disturbed = true;
-    in.disturbed = true;
-    switch (how) {
-        0 => out.writer_gone = true,
-        1 => out.reader_gone = true,
-        2 => {
-            out.abort();
-            in.abort();
-        },
-        else => {
-            out.writer_gone = true;
-            in.writer_gone = true;
-        },
     }
 }
 
@@ -371,7 +342,7 @@ fn atRest(config: Config) void {
         if (c.out.epoch != peer.channel.in.epoch or c.out.kind != peer.channel.in.kind) return report.note("{c} writes epoch {d}, {s}, its peer reads {d}, {s}", .{ letter(e), c.out.epoch, @tagName(c.out.kind), peer.channel.in.epoch, @tagName(peer.channel.in.kind) });
         if (!e.half_closed and ((c.epochs.phase != .idle and c.epochs.phase != .making) or c.epochs.old != null)) return report.note("{c} is {s} for ever", .{ letter(e), @tagName(c.epochs.phase) });
         const wished = e.wished orelse c.out.kind;
-        if (!e.half_closed and !ends.asks and !config.faults.failures and breaks == 0 and c.epochs.phase == .idle and c.out.kind != wished) return report.note("{c} writes {s} instead of {s}", .{ letter(e), @tagName(c.out.kind), @tagName(wished) });
+        if (!e.half_closed and !ends.asks and !config.faults.failures and breaking.count == 0 and c.epochs.phase == .idle and c.out.kind != wished) return report.note("{c} writes {s} instead of {s}", .{ letter(e), @tagName(c.out.kind), @tagName(wished) });
         figures(e, peer);
     }
 }
