@@ -24,15 +24,11 @@ import type { DoorbellWatch } from "../runtime/runtime.ts";
 import { type Figures, readFigures } from "./figures.ts";
 import type { ChannelSettings, MadeDescriptors, PeerDescriptors } from "./halves.ts";
 import { Moves, type MovesPort } from "./moves.ts";
-import { type Agreed, attachPeer, closeDescriptors, newChannel } from "./native-channel.ts";
+import { type Agreed, arenaOf, attachPeer, closeDescriptors, newChannel, type PeerState, peerStateOf } from "./native-channel.ts";
 import { type ReadPort, RecordReader } from "./record-reader.ts";
 import { RecordWriter, type WritePort } from "./records.ts";
 import type { Transport } from "./transport.ts";
 import { type Waitable, type Waiter, waiterOf } from "./waiter.ts";
-
-/** What {@link Channel.peerState} answers. */
-export type PeerState = "open" | "write-closed" | "closed" | "faulted" | "dead";
-const PEER_STATES: readonly PeerState[] = ["open", "write-closed", "closed", "faulted", "dead"];
 
 /** Rings that may be under way beyond those asked for: one raced with waking up by other means, one with taking the announcement back. */
 const DOORBELL_SLACK = 8;
@@ -233,6 +229,12 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
     if (this.moves.incoming.pumped) this.#waiter.rung();
   }
 
+  giveBack(at: number, bytes: number, messages: number, payloadBytes: number): boolean {
+    const back = this.moves.incoming.anyOrder && this.native.library.give_back(this.handle, at, bytes, messages, payloadBytes) === OK;
+    if (back) this.#waiter.rung();
+    return back;
+  }
+
   /** Native calls hear what the peer says about reconfigurations; this end has to know as well. */
   #heed(): void {
     const { blocks } = this.native;
@@ -263,7 +265,7 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
   /** The peer's state, looked at afresh. */
   peerState(): PeerState {
     this.#look(READABLE);
-    const state = PEER_STATES[this.block(BLOCK_PEER_STATE)] ?? "faulted";
+    const state = peerStateOf(this.block(BLOCK_PEER_STATE));
     return this.#died && (state === "open" || state === "write-closed") ? "dead" : state;
   }
 
@@ -392,9 +394,6 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
 
   /** The memory of the path in use: 0 to write into, 1 to read from. */
   arena(which: number): ArrayBuffer {
-    const sizeBytes = new Uint32Array(1);
-    const pointer = this.native.library.channel_arena(this.handle, which, sizeBytes);
-    if (pointer === null) throw new Error("a channel without its memory");
-    return this.native.runtime.arrayBuffer(pointer, sizeBytes[0]);
+    return arenaOf(this.native, this.handle, which);
   }
 }

@@ -1,10 +1,12 @@
 /**
- * Which stretches of a read window the application holds. They may come back in any order; the writer gets space back in the order of the
- * ring, so a stretch waits for those before it.
+ * Which stretches of a read window the application holds. They may come back in any order; the writer of a ring gets space back in the
+ * ring's order, so a stretch waits for those before it.
  */
 
 /** A stretch lent to the application. */
 export interface Hold {
+  /** Where it begins in the arena. */
+  readonly at: number;
   bytes: number;
   messages: number;
   payloadBytes: number;
@@ -18,8 +20,8 @@ export class HoldLedger {
   bytes = 0;
   #queue: Hold[] = [];
 
-  add(bytes: number, messages: number, payloadBytes: number): Hold {
-    const hold: Hold = { bytes, messages, payloadBytes, released: false, ledger: this };
+  add(at: number, bytes: number, messages: number, payloadBytes: number): Hold {
+    const hold: Hold = { at, bytes, messages, payloadBytes, released: false, ledger: this };
     this.#queue.push(hold);
     this.pieces++;
     this.bytes += bytes;
@@ -54,5 +56,12 @@ export class HoldLedger {
     this.pieces -= taken;
     this.bytes -= hold.bytes;
     return hold;
+  }
+
+  /** A hold that was released went back by itself, before older ones. */
+  drop(hold: Hold): void {
+    this.#queue.splice(this.#queue.indexOf(hold), 1);
+    this.pieces--;
+    this.bytes -= hold.bytes;
   }
 }

@@ -99,3 +99,20 @@ function descriptor(word: number): number | undefined {
   const fd = word | 0;
   return fd < 0 ? undefined : fd;
 }
+
+/** The memory of the path in use: 0 to write into, 1 to read from. */
+export function arenaOf(native: Native, handle: number, which: number): ArrayBuffer {
+  const sizeBytes = new Uint32Array(1);
+  const pointer = native.library.channel_arena(handle, which, sizeBytes);
+  if (pointer === null) throw new Error("a channel without its memory");
+  return native.runtime.arrayBuffer(pointer, sizeBytes[0]);
+}
+
+/** How the peer stands to the channel. */
+export type PeerState = "open" | "write-closed" | "closed" | "faulted" | "dead";
+const PEER_STATES: readonly PeerState[] = ["open", "write-closed", "closed", "faulted", "dead"];
+
+/** What block[PEER_STATE] says. */
+export function peerStateOf(word: number): PeerState {
+  return PEER_STATES[word] ?? "faulted";
+}

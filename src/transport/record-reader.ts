@@ -27,6 +27,8 @@ export interface ReadPort {
   /** Bytes of the window now available, or a negative status (nothing yet, or the end and why). */
   refill(): number;
   consume(bytes: number, messages: number, payloadBytes: number): void;
+  /** Gives a stretch back before older ones; false where that cannot be. */
+  giveBack(at: number, bytes: number, messages: number, payloadBytes: number): boolean;
   /** A word of the channel's block. */
   block(word: number): number;
   /** The peer broke the protocol: ends the channel. */
@@ -157,17 +159,17 @@ export class RecordReader {
 
   /** Keeps the current record where it is until {@link unhold}. Only for what is in the arena. */
   hold(): Hold {
-    const hold = this.#holds.add(this.offset - this.#doneFrom, this.#doneMessages, this.#donePayload);
+    const hold = this.#holds.add(this.#doneFrom, this.offset - this.#doneFrom, this.#doneMessages, this.#donePayload);
     this.#clearDone();
     return hold;
   }
 
-  /** Gives a held record back; the writer gets the space once everything before it is back too. */
+  /** Gives a held record back; the writer of a ring gets the space once everything before it is back too, that of a heap now. */
   unhold(hold: Hold): void {
     const back = hold.ledger.release(hold);
     if (hold.ledger !== this.#holds) return this.#unholdLeft(hold.ledger);
-    if (back === undefined) return;
-    this.#port.consume(back.bytes, back.messages, back.payloadBytes);
+    if (back !== undefined) this.#port.consume(back.bytes, back.messages, back.payloadBytes);
+    else if (this.#port.giveBack(hold.at, hold.bytes, hold.messages, hold.payloadBytes)) hold.ledger.drop(hold);
   }
 
   /** Gives everything walked (and not held) back to the writer now. The current message's memory is no longer ours afterwards. */
@@ -264,7 +266,7 @@ export class RecordReader {
       return Crossed.onward;
     }
     // What was walked while earlier pieces are held goes back together with them.
-    if (this.offset !== this.#doneFrom) this.hold().released = true;
+    if (this.offset !== this.#doneFrom) this.unhold(this.hold());
     if (onward && this.#left.length !== 0) this.#retireFree();
     let got = this.#port.refill();
     while (got === MOVED) {

@@ -30,6 +30,8 @@ export interface Transport {
   readonly first: boolean;
   /** True if messages live in memory both ends map; false if they pass through the kernel. */
   readonly sharedMemory: boolean;
+  /** Whether what was read goes back in any order: else the writer waits for the oldest. */
+  readonly anyOrder: boolean;
   /** Whether something may wait for the kernel after publishing, so that somebody has to pump. */
   readonly pumped: boolean;
   /** How an end waits: as it sees fit, or forced (paper §2.1.3). */

@@ -7,6 +7,7 @@ export const unix: Transport = {
   code: TRANSPORT_UNIX,
   first: true,
   sharedMemory: false,
+  anyOrder: false,
   pumped: true,
   waiting: "kernel",
   trust: "n/a",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { EMPTY, ENOSPACE, type Handle, isFableError, type ReadBuffer, type WriteBuffer } from "../../mod.ts";
-import { arenaBytes, type Combination, lendsPieces, patterned, stuff, type WithPair } from "./matrix.ts";
+import { arenaBytes, type Combination, lendsInAnyOrder, lendsPieces, patterned, sharesMemory, stuff, type WithPair } from "./matrix.ts";
 
 /** Fills the pieces of one message with a pattern. */
 function fill(buffers: readonly WriteBuffer[], number: number, size: number): void {
@@ -188,6 +188,32 @@ export function bufferTests(withPair: WithPair, combination: Combination): void 
       assert.ok(left.trySend(patterned(0, 200)));
     });
   });
+
+  if (sharesMemory(combination)) {
+    test("memory comes back in the order of a ring, of a heap in any order", async () => {
+      await withPair({ ringBytes: 16_384, maxHeldBuffers: 1000 }, async (left, right) => {
+        left.send(patterned(0, 400));
+        await right.waitReadable();
+        const [first] = right.getReadBuf();
+        let number = 1;
+        const held: ReadBuffer[] = [];
+        for (let bytes = 0; bytes < 65_536 && left.trySend(patterned(number, 400)); bytes += 400) {
+          left.flush();
+          await right.waitReadable({ timeoutMs: 5000 });
+          const [buffer] = right.getReadBuf();
+          assert.deepEqual(buffer.bytes, patterned(number++, 400));
+          held.push(buffer);
+          // Two stay out at a time, and the later ones go first.
+          if (held.length === 3) right.release(held.splice(1).reverse());
+        }
+        assert.equal(number > 65_536 / 400, lendsInAnyOrder(combination), `${number} messages beside one that is held`);
+        assert.deepEqual(first.bytes, patterned(0, 400));
+        right.release([first, ...held]);
+        left.send(patterned(number, 400));
+        await expectMessages(right, [patterned(number, 400)]);
+      });
+    });
+  }
 
   test("single use: a spent buffer throws, whatever ended it", async () => {
     await withPair({}, async (left, right) => {

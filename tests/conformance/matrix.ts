@@ -41,6 +41,16 @@ export function lendsPieces({ transport }: Combination): boolean {
   return transport !== "shmem-pipe";
 }
 
+/** Whether messages are read where they were written. */
+export function sharesMemory({ transport }: Combination): boolean {
+  return transport.startsWith("mempipe") || transport === "shmem-pipe";
+}
+
+/** Whether what was read may be given back in any order. */
+export function lendsInAnyOrder({ transport }: Combination): boolean {
+  return transport === "shmem-pipe";
+}
+
 /** Makes a channel of the combination under test; both ends are closed when `use` is done. */
 export type WithPair = (options: PairOptions, use: (left: Handle, right: Handle) => Promise<void> | void) => Promise<void>;
 

@@ -86,6 +86,10 @@ export class FakeRing implements WritePort, ReadPort {
     this.payloadConsumed += payloadBytes;
   }
 
+  giveBack(): boolean {
+    return false;
+  }
+
   block(word: number): number {
     return this.#block[word];
   }
