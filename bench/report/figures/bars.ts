@@ -1,0 +1,171 @@
+/** Rows of transports along a logarithmic or linear axis, their figures in a column at the right: what latency, throughput and ratios are drawn with. */
+import { groupBy, isReference, isShared, nameOfRow, type Row, type Setting, settingKey } from "../analysis.ts";
+import {
+  extent,
+  FAINT,
+  GRID,
+  INK,
+  KERNEL,
+  KERNEL_STRIPES,
+  logTicks,
+  picture,
+  Plot,
+  REFERENCE,
+  SHARED,
+  SHARED_STRIPES,
+  WIDTH,
+} from "../draw.ts";
+import { round } from "../format.ts";
+import type { Html } from "../html.ts";
+
+export interface Lane {
+  /** Unique within the picture. */
+  readonly name: string;
+  readonly label: string;
+  readonly value: number;
+  readonly text: string;
+  readonly fill: string;
+  /** Where the line of a latency ends, and its tick. */
+  readonly to?: number;
+  readonly tick?: number;
+  readonly hollow?: boolean;
+}
+
+const LANE_HEIGHT = 19;
+/** A lane whose label stands above it. */
+const TALL_LANE_HEIGHT = 36;
+const MOST_TICKS = 3;
+const LEFT = 104;
+const RIGHT = 66;
+
+/** Zero, half and most of a linear axis, in round figures. */
+function linearTicks(high: number): readonly number[] {
+  const power = 10 ** Math.floor(Math.log10(high));
+  const top = power * ([5, 2, 1].find((step) => step * power <= high) ?? 1);
+  return [0, top / 2, top];
+}
+
+function axisOf(format: (value: number) => string, domain: readonly [number, number], label: string, log: boolean): Plot.ScaleOptions {
+  return {
+    type: log ? "log" : "linear",
+    domain: [...domain],
+    ...(log ? { ticks: [...logTicks(domain[0], domain[1], MOST_TICKS)] } : { ticks: [...linearTicks(domain[1])] }),
+    tickFormat: round(format),
+    label,
+    labelAnchor: "right",
+    labelArrow: "none",
+    labelOffset: 34,
+    tickSize: 3,
+  };
+}
+
+function frame(lanes: readonly Lane[], above = false): Plot.PlotOptions {
+  const labels = new Map(lanes.map(({ name, label }) => [name, label]));
+  return {
+    width: WIDTH,
+    height: lanes.length * (above ? TALL_LANE_HEIGHT : LANE_HEIGHT) + 46,
+    marginLeft: above ? 6 : LEFT,
+    marginRight: RIGHT,
+    marginTop: 4,
+    marginBottom: 42,
+    y: {
+      type: "band",
+      domain: lanes.map(({ name }) => name),
+      ...(above ? { axis: null } : { tickFormat: (name: string) => labels.get(name) ?? name }),
+      label: null,
+      tickSize: 0,
+      padding: 0.28,
+    },
+  };
+}
+
+function column(lanes: readonly Lane[]): Plot.Markish {
+  return Plot.text(lanes, { y: "name", text: "text", frameAnchor: "right", textAnchor: "end", dx: RIGHT - 2, fill: INK });
+}
+
+/** A point for each lane, from which a line may go on to its tail. */
+export function points(label: string, lanes: readonly Lane[], axis: string, format: (value: number) => string, one?: number): Html {
+  // With a value to compare with, labels are long names of other programs: they stand above their lanes.
+  const above = one !== undefined;
+  const values = lanes.flatMap(({ value, to }) => [value, to ?? value]).concat(one ?? []);
+  const [low, high] = extent(values, 10);
+  const tails = lanes.filter(({ to }) => to !== undefined);
+  return picture(label, {
+    ...frame(lanes, above),
+    x: axisOf(format, [low * 0.85, high * 1.15], axis, true),
+    marks: [
+      Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: [...logTicks(low * 0.85, high * 1.15, MOST_TICKS)] }),
+      ...(one === undefined ? [] : [Plot.ruleX([one], { stroke: INK, strokeDasharray: "3 2" })]),
+      Plot.ruleY(tails, { y: "name", x1: "value", x2: "to", stroke: "fill", strokeWidth: 2 }),
+      Plot.tickX(tails.filter(({ tick }) => tick !== undefined), { x: "tick", y: "name", stroke: "fill", strokeWidth: 2, inset: 1 }),
+      Plot.dot(lanes, {
+        x: "value",
+        y: "name",
+        r: 4.5,
+        fill: ({ hollow, fill }: Lane) => hollow === true ? "var(--paper)" : fill,
+        stroke: "fill",
+        strokeWidth: 2,
+        title: ({ label: name, text }: Lane) => `${name}: ${text}`,
+      }),
+      ...(above ? [Plot.text(lanes, { y: "name", text: "label", frameAnchor: "left", textAnchor: "start", dy: -14, fill: INK })] : []),
+      column(lanes),
+    ],
+    color: { type: "identity" },
+  });
+}
+
+/** Above this factor between the longest and the shortest bar the short ones vanish on a linear axis. */
+const MOST_LINEAR = 25;
+
+/** Bars with an optional tick on each; linear where the shortest is still seen. */
+export function bars(label: string, lanes: readonly Lane[], axis: string, format: (value: number) => string): Html {
+  const values = lanes.flatMap(({ value, tick }) => [value, tick ?? value]);
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const log = high / low > MOST_LINEAR;
+  const start = log ? 10 ** Math.floor(Math.log10(low * 0.7)) : 0;
+  const domain: readonly [number, number] = [start, high * 1.05];
+  return picture(label, {
+    ...frame(lanes),
+    x: axisOf(format, domain, `${axis}${log ? ", logarithmic" : ""}`, log),
+    marks: [
+      Plot.gridX({
+        stroke: GRID,
+        strokeOpacity: 1,
+        ...(log ? { ticks: [...logTicks(domain[0], domain[1], MOST_TICKS)] } : { ticks: [...linearTicks(domain[1])] }),
+      }),
+      Plot.barX(lanes, {
+        y: "name",
+        x1: start,
+        x2: "value",
+        fill: "fill",
+        stroke: ({ fill }: Lane) => edgeOf(fill),
+        strokeWidth: 1,
+        title: ({ label: name, text }: Lane) => `${name}: ${text}`,
+      }),
+      Plot.tickX(lanes.filter(({ tick }) => tick !== undefined), { x: "tick", y: "name", stroke: INK, strokeWidth: 2.5, inset: -2 }),
+      Plot.ruleX([start], { stroke: FAINT }),
+      column(lanes),
+    ],
+    color: { type: "identity" },
+  });
+}
+
+function edgeOf(fill: string): string {
+  return fill === SHARED_STRIPES ? SHARED : fill === KERNEL_STRIPES ? KERNEL : fill;
+}
+
+/** Shared memory or kernel; solid or, untrusted, striped. */
+export function fillOf(row: Row, striped: boolean): string {
+  if (isReference(row.transport)) return REFERENCE;
+  if (isShared(row.transport)) return striped && row.trust === "untrusted" ? SHARED_STRIPES : SHARED;
+  return striped && row.trust === "untrusted" ? KERNEL_STRIPES : KERNEL;
+}
+
+export function laneLabel(row: Row, above: Row | undefined): string {
+  if (row.trust !== "untrusted") return row.transport;
+  return above?.transport === row.transport ? "untrusted" : nameOfRow(row).replace(", untrusted", " (untr.)");
+}
+
+export function inSettings(rows: readonly Row[]): readonly { readonly setting: Setting; readonly rows: readonly Row[] }[] {
+  return [...groupBy(rows, settingKey).values()].map((group) => ({ setting: group[0]!, rows: group }));
+}

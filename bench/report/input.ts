@@ -1,0 +1,135 @@
+/**
+ * What a report is drawn from: the JSON of `fable bench --json`, one file or several. A reader of files that other versions wrote is tolerant: a field may be
+ * absent, and what makes no sense is left out and counted.
+ */
+import * as v from "valibot";
+
+const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+/** A field that is absent, or that makes no sense, is absent. */
+const optional = <T>(schema: v.GenericSchema<unknown, T>) => v.fallback(v.optional(schema), undefined);
+const count = v.fallback(v.optional(v.pipe(v.number(), v.integer(), v.minValue(0)), 0), 0);
+const runs = v.fallback(v.optional(v.array(v.pipe(v.number(), v.finite())), []), []);
+const kind = v.picklist(["lat", "thr"]);
+const cores = v.tuple([v.pipe(v.number(), v.integer(), v.minValue(0)), v.pipe(v.number(), v.integer(), v.minValue(0))]);
+const line = v.fallback(v.optional(v.nullable(positive), null), null);
+
+const cellSchema = v.object({
+  kind,
+  transport: v.string(),
+  waiting: v.fallback(v.optional(v.string(), "n/a"), "n/a"),
+  trust: v.fallback(v.optional(v.string(), "n/a"), "n/a"),
+  driver: v.fallback(v.optional(v.string(), "native"), "native"),
+  size_bytes: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  cores,
+  batch: v.fallback(v.optional(v.number(), 1), 1),
+  check: v.fallback(v.optional(v.string(), "full"), "full"),
+  placement_before_ns: line,
+  placement_after_ns: line,
+  p50_ns: optional(positive),
+  p99_ns: optional(positive),
+  p999_ns: optional(positive),
+  msgs_per_s: optional(positive),
+  bytes_per_s: optional(positive),
+  check_bytes_per_s: optional(positive),
+  quantiles: v.fallback(v.optional(v.array(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1)), positive])), []), []),
+  runs,
+  set_aside: count,
+  spread: optional(v.pipe(v.number(), v.finite(), v.minValue(0))),
+  unsteady: v.fallback(v.optional(v.boolean(), false), false),
+});
+
+const peerSchema = v.object({
+  peer: v.string(),
+  runtime: v.fallback(v.optional(v.string(), ""), ""),
+  kind,
+  size_bytes: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  cores,
+  placement_before_ns: line,
+  placement_after_ns: line,
+  p50_ns: optional(positive),
+  msgs_per_s: optional(positive),
+  runs,
+  ours: optional(v.object({ transport: v.string(), driver: v.string(), value: positive })),
+  ratio: optional(positive),
+});
+
+const failureSchema = v.object({ cell: v.string(), reason: v.fallback(v.optional(v.string(), ""), "") });
+
+export type ReadCell = v.InferOutput<typeof cellSchema>;
+export type ReadPeer = v.InferOutput<typeof peerSchema>;
+export type Failure = v.InferOutput<typeof failureSchema>;
+
+/** What `renderReport` takes: the JSON of a run as its writer has it. Everything in it is looked at before it is believed. */
+export interface BenchReport {
+  readonly environment?: object;
+  readonly cells?: readonly object[];
+  readonly set_aside?: number;
+  readonly failed?: readonly object[];
+  readonly peers?: readonly object[];
+}
+
+/** A report as it was understood. */
+export interface ReadReport {
+  readonly environment: Readonly<Record<string, unknown>>;
+  readonly cells: readonly ReadCell[];
+  readonly peers: readonly ReadPeer[];
+  readonly failed: readonly Failure[];
+  /** Runs that do not count because the placement changed during them, over all cells. */
+  readonly setAside: number;
+  /** Entries that could not be understood. */
+  readonly unreadable: number;
+}
+
+export function readReport(report: unknown): ReadReport {
+  const { environment, cells, peers, failed, set_aside } = record(report);
+  const read = {
+    cells: readAll(cellSchema, cells),
+    peers: readAll(peerSchema, peers),
+    failed: readAll(failureSchema, failed),
+  };
+  const measured = read.cells.good.filter((cell) => (cell.kind === "lat" ? cell.p50_ns : cell.msgs_per_s) !== undefined);
+  return {
+    environment: record(environment),
+    cells: measured,
+    peers: read.peers.good,
+    failed: read.failed.good,
+    setAside: v.is(v.pipe(v.number(), v.integer(), v.minValue(0)), set_aside)
+      ? set_aside
+      : measured.reduce((total, cell) => total + cell.set_aside, 0),
+    unreadable: read.cells.bad + read.peers.bad + read.failed.bad + read.cells.good.length - measured.length,
+  };
+}
+
+/** Reports of several runs as one; of one machine, or it says why not. The environment is that of the first. */
+export function mergeReports(reports: readonly unknown[]): ReadReport {
+  const all = reports.map(readReport);
+  const machines = new Set(
+    all.filter(({ environment }) => Object.keys(environment).length > 0).map(({ environment }) => machineOf(environment)),
+  );
+  if (machines.size > 1) throw new Error(`these are runs of different machines, which a page does not mix: ${[...machines].join("; ")}`);
+  const sum = (pick: (report: ReadReport) => number): number => all.reduce((total, report) => total + pick(report), 0);
+  return {
+    environment: all.find(({ environment }) => Object.keys(environment).length > 0)?.environment ?? {},
+    cells: all.flatMap(({ cells }) => cells),
+    peers: all.flatMap(({ peers }) => peers),
+    failed: all.flatMap(({ failed }) => failed),
+    setAside: sum(({ setAside }) => setAside),
+    unreadable: sum(({ unreadable }) => unreadable),
+  };
+}
+
+function machineOf(environment: Readonly<Record<string, unknown>>): string {
+  const { cpus, cpu } = environment;
+  return `${typeof cpus === "number" ? `${cpus} × ` : ""}${typeof cpu === "string" ? cpu : "unknown processor"}`;
+}
+
+function record(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : {};
+}
+
+function readAll<T>(schema: v.GenericSchema<unknown, T>, values: unknown): { readonly good: readonly T[]; readonly bad: number } {
+  if (!Array.isArray(values)) return { good: [], bad: 0 };
+  const results = values.map((value) => v.safeParse(schema, value));
+  const good = results.flatMap((result) => (result.success ? [result.output] : []));
+  return { good, bad: results.length - good.length };
+}
