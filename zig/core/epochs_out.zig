@@ -18,7 +18,7 @@ const frames_window_ns = epochs.frames_window_ns;
 /// Offers in two seconds without a crossing.
 const max_attempts = 64;
 /// Paths through the kernel keep what the other end has not yet: less than this and they stand still between two wake-ups.
-const min_stream_bytes = 256 << 10;
+pub const min_stream_bytes = 256 << 10;
 /// How much memory is made between two messages.
 const make_bytes = 4 << 10;
 
