@@ -108,7 +108,7 @@ extern "C" {
 
 /* ---- library ---- */
 uint32_t fable_abi_version(void);
-int32_t fable_init(void);             /* idempotent: registers for membarrier, prepares the tables; called implicitly by the others */
+int32_t fable_init(void);             /* idempotent: begins to register for membarrier, prepares the tables; called implicitly by the others */
 int32_t fable_errno(void);            /* errno behind the last FABLE_SYSTEM answered on this thread's last call without a handle */
 void *fable_blocks(void);             /* FABLE_MAX_HANDLES * FABLE_BLOCK_WORDS words; lives as long as the library */
 uint64_t fable_now_ns(void);          /* monotonic clock */

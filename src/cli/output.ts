@@ -2,7 +2,7 @@
  * Where a command's words go. Tables and colours only on a terminal (colours not with NO_COLOR); elsewhere one line per row, fields separated
  * by tabs; with --json one JSON value. stdout carries results, stderr everything else.
  */
-import { writeSync } from "node:fs";
+import { fstatSync, writeSync } from "node:fs";
 import process from "node:process";
 import picocolors from "picocolors";
 import { errorCode } from "./failure.ts";
@@ -49,8 +49,12 @@ export interface OutputEnvironment {
 export function processEnvironment(json: boolean): OutputEnvironment {
   return {
     json,
-    stdoutTerminal: process.stdout.isTTY === true,
-    stderrTerminal: process.stderr.isTTY === true,
+    get stdoutTerminal() {
+      return isTerminal(1);
+    },
+    get stderrTerminal() {
+      return isTerminal(2);
+    },
     noColour: (process.env["NO_COLOR"] ?? "") !== "" || process.env["TERM"] === "dumb",
     writeOut: (text) => writeFully(1, text),
     writeError: (text) => writeFully(2, text),
@@ -58,8 +62,11 @@ export function processEnvironment(json: boolean): OutputEnvironment {
 }
 
 export function createOutput(environment: OutputEnvironment): Output {
-  const { json, stdoutTerminal: terminal } = environment;
-  const colours = terminal && !environment.noColour && !json ? picocolors.createColors(true) : PLAIN;
+  const { json } = environment;
+  let terminal: boolean | undefined;
+  const onTerminal = () => terminal ??= environment.stdoutTerminal;
+  let chosen: Colours | undefined;
+  const colours = () => chosen ??= onTerminal() && !environment.noColour && !json ? picocolors.createColors(true) : PLAIN;
   let progressShown = false;
   const clear = () => {
     if (progressShown) environment.writeError("\r\x1b[K");
@@ -67,8 +74,12 @@ export function createOutput(environment: OutputEnvironment): Output {
   };
   return {
     json,
-    terminal,
-    colours,
+    get terminal() {
+      return onTerminal();
+    },
+    get colours() {
+      return colours();
+    },
     line(text) {
       clear();
       if (!json) environment.writeOut(`${text}\n`);
@@ -83,14 +94,14 @@ export function createOutput(environment: OutputEnvironment): Output {
     async table(header, rows) {
       clear();
       if (json) return;
-      environment.writeOut(terminal ? await drawTable(header, rows, colours) : plainRows(rows));
+      environment.writeOut(onTerminal() ? await drawTable(header, rows, colours()) : plainRows(rows));
     },
     note(text) {
       clear();
       environment.writeError(`${text}\n`);
     },
     progress(text) {
-      if (!environment.stderrTerminal || json) return;
+      if (json || !environment.stderrTerminal) return;
       environment.writeError(text === "" ? "\r\x1b[K" : `\r\x1b[K${text}`);
       progressShown = text !== "";
     },
@@ -122,6 +133,16 @@ async function drawTable(header: readonly string[], rows: readonly (readonly str
   });
   for (const row of rows) table.push([...row]);
   return `${table.toString().split("\n").map((line) => line.trimEnd()).join("\n")}\n`;
+}
+
+/** The runtime's own answer loads its streams and sockets (10 ms in Bun): only a character device is worth it. */
+function isTerminal(fd: 1 | 2): boolean {
+  try {
+    if (!fstatSync(fd).isCharacterDevice()) return false;
+  } catch {
+    return false; // closed
+  }
+  return (fd === 1 ? process.stdout : process.stderr).isTTY === true;
 }
 
 /** Synchronous, so that a result is out before the process exits; a full pipe is waited for. */

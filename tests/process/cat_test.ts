@@ -1,5 +1,6 @@
 /** `fable cat` in pipelines: both directions, both runtimes, files and pipes, slow readers, readers that go, peers that die. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
@@ -120,6 +121,29 @@ describe("cat", () => {
     assert.deepEqual([second.code, /\(NAME_TAKEN\)/.test(second.errors)], [1, true], second.errors);
     first.kill("SIGTERM");
     await first.finished;
+  });
+
+  test("starts a broker if none runs, and its pieces are as long as the ring allows", async () => {
+    const apart = new World();
+    try {
+      const name = "xio://cli/cold";
+      const size = 5_000_000;
+      const file = join(apart.folder, "five");
+      writeFileSync(file, new Uint8Array(size).map((_, at) => at % 251));
+      for (const extra of [[], ["--ring", "64K"]]) {
+        const server = startIn(apart, "bun", ["cat", "--listen", name, ...extra]);
+        const fd = openSync(file, "r");
+        const client = await runIn(apart, "deno", ["cat", name, "--stats", ...extra], { input: fd });
+        closeSync(fd);
+        const served = await server.finished;
+        assert.deepEqual([client.code, served.code, served.errors], [0, 0, ""], client.errors);
+        assert.ok(Buffer.from(served.out).equals(readFileSync(file)), `${served.out.length} bytes arrived, or others`);
+        const pieces = Math.ceil(size / (extra.length === 0 ? 512 * 1024 : 16 * 1024));
+        assert.match(client.errors, new RegExp(`^sent 5\\.00 MB in ${pieces} messages`));
+      }
+    } finally {
+      await apart.close();
+    }
   });
 
   test("starts in at most 120 ms of processor time, connection to the broker included", async () => {

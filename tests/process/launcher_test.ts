@@ -1,7 +1,7 @@
 /** `fable` as people start it: npx, bunx, deno task, a link from elsewhere; in either runtime, from any folder of the checkout. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -71,6 +71,28 @@ describe("the launcher", () => {
       assert.equal((await start("./two", ["--version"], folder)).stdout, `${VERSION}\n`);
       assert.equal((await start("/bin/sh", [join(folder, "two"), "--version"], "/")).stdout, `${VERSION}\n`);
     }));
+
+  test("a part of the program is read only by the commands that need it", () => {
+    const imports = (part: string): string[] =>
+      [...readFileSync(join(root, "dist", part), "utf8").matchAll(/(?:from|import)\s*"(\.\/[^"]+|node:[a-z_/]+)"/g)].map(([, name]) =>
+        name ?? ""
+      );
+    const seen = new Set<string>();
+    const follow = (part: string): void => {
+      for (const name of imports(part)) {
+        if (seen.has(name)) continue;
+        seen.add(name);
+        if (name.startsWith("./")) follow(name.slice(2));
+      }
+    };
+    follow("fable.js");
+    const cat = /import\("\.\/(cat-[A-Z0-9]+\.js)"\)/.exec(readFileSync(join(root, "dist/fable.js"), "utf8"))?.[1];
+    assert.ok(cat !== undefined, "cat is no part of its own");
+    follow(cat);
+    assert.ok(seen.has("node:fs") && seen.size > 5, [...seen].join(" "));
+    // Each of these takes Bun some 10 ms to load.
+    for (const slow of ["node:crypto", "node:tty", "node:net", "node:stream"]) assert.ok(!seen.has(slow), `fable cat loads ${slow}`);
+  });
 
   test("says what to do when nothing was built", () =>
     inScratch(async (folder) => {

@@ -4,7 +4,7 @@ const std = @import("std");
 const status = @import("status.zig");
 const system = @import("system.zig");
 const memory = @import("../sys/memory.zig");
-const membarrier = @import("../sys/membarrier.zig");
+const barrier = @import("barrier.zig");
 const clock = @import("../sys/clock.zig");
 const handles = @import("../core/handles.zig");
 const core = @import("../core/channel.zig");
@@ -20,8 +20,6 @@ const zero: u32 = 0;
 const one: u32 = 1;
 /// Points at 1 once the library has started, at a page that a fork wipes to 0.
 var guard: std.atomic.Value(*const u32) = .init(&zero);
-/// This process must fence by itself.
-pub var no_membarrier: bool = false;
 
 /// Starts the library if need be. FORKED in a child of the process that started it.
 pub fn start() i32 {
@@ -34,7 +32,7 @@ noinline fn startSlow() i32 {
     while (starting.swap(true, .acquire)) std.atomic.spinLoopHint();
     defer starting.store(false, .release);
     if (guard.load(.acquire) != &zero) return status.OK;
-    no_membarrier = !membarrier.register();
+    barrier.begin();
     guard.store(memory.forkGuard() orelse &one, .release);
     return status.OK;
 }

@@ -1,6 +1,7 @@
 //! Exports for channels (include/fable.h, "channels").
 
 const std = @import("std");
+const barrier = @import("barrier.zig");
 const status = @import("status.zig");
 const check = @import("check.zig");
 const call = @import("call.zig");
@@ -86,7 +87,7 @@ pub export fn fable_channel_new(pointer: ?*ChannelOptions) callconv(.c) i32 {
     const started = call.start();
     if (started != status.OK) return started;
     var with = wanted;
-    with.no_membarrier = call.no_membarrier;
+    with.no_membarrier = barrier.unavailable();
 
     const slot = call.channels.reserve() orelse return status.TABLE_FULL;
     var offer: core.Offer = .{};

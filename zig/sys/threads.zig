@@ -7,7 +7,7 @@ const builtin = @import("builtin");
 const linux = std.os.linux;
 const os = @import("os.zig");
 
-const hosted = builtin.output_mode == .Lib;
+pub const hosted = builtin.output_mode == .Lib;
 
 const Entry = *const fn (?*anyopaque) callconv(.c) ?*anyopaque;
 const Attributes = extern struct { opaque_words: [16]usize align(16) };
