@@ -8,7 +8,7 @@ import { VERSION } from "../version.ts";
 import { describeFailure } from "./failure.ts";
 import { createOutput, type Output, processEnvironment } from "./output.ts";
 import { parseCores, parseCount, parseSeconds, parseSize, parseSizes, parseWord, parseWords, UsageError } from "./usage.ts";
-import { DRIVERS, TRANSPORTS, TRUSTS } from "./words.ts";
+import { DRIVERS, SORTS, TRANSPORTS, TRUSTS } from "./words.ts";
 
 /** Runs one command line; gives the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -36,6 +36,7 @@ function program(): Command {
   addBroker(root);
   addLs(root);
   addFlows(root);
+  addTop(root);
   addReconfigure(root);
   addCat(root);
   addDoctor(root);
@@ -85,6 +86,22 @@ function addFlows(root: Command): void {
   json(command);
   examples(command, ["fable flows", "fable flows --json | jq '.[].directions[].msgs_per_s'"]);
   command.action(async (options) => (await import("./flows.ts")).flows(output(options), options));
+}
+
+function addTop(root: Command): void {
+  const command = sub(root, "top", "the same, live: sort, filter, move and explain by keys");
+  command.option("--interval <seconds>", "between two looks", value((text) => parseSeconds(text, 60)), 1);
+  command.option("--sort <by>", `one of ${SORTS.join(", ")}`, value((text) => parseWord(text, SORTS)), SORTS[0]);
+  command.option("--filter <text>", "only rows that have it", "");
+  command.option("--count <n>", "end after so many looks", value((text) => parseCount(text, 1)));
+  socket(command);
+  json(command);
+  examples(command, [
+    "fable top",
+    "fable top --sort blocked --filter xio://orders",
+    "fable top --json --count 10 | jq -c '.flows | length'",
+  ]);
+  command.action(async (options) => (await import("./top.ts")).top(output(options), options));
 }
 
 function addReconfigure(root: Command): void {

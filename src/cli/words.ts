@@ -2,6 +2,9 @@
 import type { Trust } from "../transport/transport.ts";
 
 export { TRANSPORT_NAMES as TRANSPORTS } from "../transport/transport.ts";
+/** What rows of `fable top` may be ordered by. */
+export const SORTS = ["rate", "bytes", "blocked", "wake-ups", "flow", "transport"] as const;
+export type Sort = (typeof SORTS)[number];
 export const TRUSTS: readonly Trust[] = ["trusted", "untrusted"];
 export const DRIVERS = ["native", "bun", "deno", "bun-deno", "deno-bun"] as const;
 export type Driver = (typeof DRIVERS)[number];
