@@ -11,7 +11,8 @@ import { behind, type Html, html, type Piece, table } from "./html.ts";
 import type { ReadCell, ReadReport } from "./input.ts";
 import { peerFindings } from "./peer-findings.ts";
 import { PATTERNS, STYLE } from "./style.ts";
-import { cautions, mainDriver, surprisesOf } from "./surprises.ts";
+import { cautions, surprisesOf } from "./surprises.ts";
+import { mainDriver } from "./surprises/finding.ts";
 
 /** Nothing on the page may ask for anything: no script, no font, no address. */
 const POLICY = "default-src 'none'; style-src 'unsafe-inline'";

@@ -2,7 +2,7 @@
 import { peerName, peerRatio } from "./figures/peers.ts";
 import { counted, factor, size } from "./format.ts";
 import type { ReadPeer } from "./input.ts";
-import type { Finding } from "./surprises.ts";
+import type { Finding } from "./surprises/finding.ts";
 
 export function peerFindings(peers: readonly ReadPeer[]): readonly Finding[] {
   const compared = peers.flatMap((peer) => {

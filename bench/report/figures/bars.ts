@@ -63,10 +63,10 @@ function frame(lanes: readonly Lane[], above = false): Plot.PlotOptions {
   const labels = new Map(lanes.map(({ name, label }) => [name, label]));
   return {
     width: WIDTH,
-    height: lanes.length * (above ? TALL_LANE_HEIGHT : LANE_HEIGHT) + 46,
+    height: lanes.length * (above ? TALL_LANE_HEIGHT : LANE_HEIGHT) + (above ? 50 : 46),
     marginLeft: above ? 6 : LEFT,
     marginRight: RIGHT,
-    marginTop: 4,
+    marginTop: above ? 8 : 4,
     marginBottom: 42,
     y: {
       type: "band",
@@ -96,6 +96,7 @@ export function points(label: string, lanes: readonly Lane[], axis: string, form
     marks: [
       Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: [...logTicks(low * 0.85, high * 1.15, MOST_TICKS)] }),
       ...(one === undefined ? [] : [Plot.ruleX([one], { stroke: INK, strokeDasharray: "3 2" })]),
+      ...(one === undefined ? [] : [Plot.ruleY(lanes, { y: "name", x1: one, x2: "value", stroke: "fill", strokeWidth: 2 })]),
       Plot.ruleY(tails, { y: "name", x1: "value", x2: "to", stroke: "fill", strokeWidth: 2 }),
       Plot.tickX(tails.filter(({ tick }) => tick !== undefined), { x: "tick", y: "name", stroke: "fill", strokeWidth: 2, inset: 1 }),
       Plot.dot(lanes, {
@@ -107,7 +108,20 @@ export function points(label: string, lanes: readonly Lane[], axis: string, form
         strokeWidth: 2,
         title: ({ label: name, text }: Lane) => `${name}: ${text}`,
       }),
-      ...(above ? [Plot.text(lanes, { y: "name", text: "label", frameAnchor: "left", textAnchor: "start", dy: -14, fill: INK })] : []),
+      ...(above
+        ? [
+          Plot.text(lanes, {
+            y: "name",
+            text: "label",
+            frameAnchor: "left",
+            textAnchor: "start",
+            dy: -13,
+            fill: INK,
+            stroke: "var(--paper)",
+            strokeWidth: 5,
+          }),
+        ]
+        : []),
       column(lanes),
     ],
     color: { type: "identity" },
