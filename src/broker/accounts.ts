@@ -18,7 +18,7 @@ export interface Quotas {
 
 export type Resource = keyof Quotas;
 
-export const DEFAULT_QUOTAS: Quotas = { sessions: 1024, names: 4096, waiting: 1024, channels: 8192, memoryBytes: 16 * 2 ** 30 };
+export const DEFAULT_QUOTAS: Quotas = { sessions: 1024, names: 16_384, waiting: 1024, channels: 8192, memoryBytes: 16 * 2 ** 30 };
 
 const WORDS: Readonly<Record<Resource, (limit: number) => string>> = {
   sessions: (limit) => `${limit} connections to the broker`,

@@ -1,0 +1,210 @@
+/**
+ * How much one broker carries: names, live channels, its memory and processor time, what connecting costs then, and how long everything takes to be
+ * back after `kill -9`.
+ *
+ *     npm run bench:scale [-- --flows 1000 --names 10000 --programs 4 --json FILE]
+ *
+ * Half of the programs listen, half connect; they run in Bun and Deno in turn.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { connectNameService } from "../src/naming/client.ts";
+import { loadNative } from "../src/native/load.ts";
+import { commandOf, root, type RuntimeName } from "./runner/checkout.ts";
+import { describeEnvironment } from "./runner/environment.ts";
+import type { Answer, Order } from "./scale/end.ts";
+
+const { values } = parseArgs({
+  options: {
+    flows: { type: "string", default: "1000" },
+    names: { type: "string", default: "10000" },
+    programs: { type: "string", default: "4" },
+    json: { type: "string" },
+  },
+});
+const flows = Number(values.flows);
+const names = Number(values.names);
+const programs = Number(values.programs);
+const pairs = programs >> 1;
+
+const IDLE_MS = 10_000;
+const GIVE_UP_MS = 30_000;
+/** Clock ticks of /proc/PID/stat. */
+const TICK_MS = 10;
+
+/** A program of bench/scale/end.ts, and what it is told. */
+class End {
+  readonly #child: ChildProcess;
+  readonly #answers: AsyncIterator<string>;
+
+  constructor(runtime: RuntimeName, socket: string) {
+    const [file = "", ...words] = commandOf(runtime, join(root, "bench/scale/end.ts"), []);
+    this.#child = spawn(file, words, {
+      env: { ...process.env, FABLE_SOCKET: socket, FABLE_BROKER_COMMAND: brokerCommand() },
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    this.#answers = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
+  }
+
+  async tell(order: Order): Promise<Answer> {
+    this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done === true) throw new Error(`a program ended in the middle of ${order.op}`);
+    return JSON.parse(value as string) as Answer;
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode !== null) return;
+    this.#child.kill("SIGKILL");
+    await once(this.#child, "exit");
+  }
+}
+
+function brokerCommand(): string {
+  return JSON.stringify([join(root, "bin/fable")]);
+}
+
+/** Memory and processor time of a process, as the kernel counts them. */
+function look(pid: number): { readonly residentBytes: number; readonly cpuMs: number } {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return {
+    residentBytes: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024,
+    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
+  };
+}
+
+function quantile(sorted: readonly number[], q: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
+}
+
+/** The broker at `socket`, as its command line says; undefined if there is none. */
+function brokerAt(socket: string): number | undefined {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
+  return pids.find((pid) => {
+    try {
+      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+      return words.includes("broker") && words.includes(socket);
+    } catch {
+      return false;
+    }
+  });
+}
+
+/** Asks until a broker answers and has everything; how long that took. */
+async function untilWhole(socket: string): Promise<number> {
+  const began = performance.now();
+  let last = "nobody answers";
+  while (performance.now() - began < GIVE_UP_MS) {
+    try {
+      const service = await connectNameService(loadNative(), { start: "never", socket, timeoutMs: 500 });
+      try {
+        const figures = await service.stats();
+        const whole = (await service.flows()).filter(({ pids }) => pids.every((pid) => pid !== 0)).length;
+        last = `${figures["names"]} names, ${whole} whole channels`;
+        if ((figures["names"] ?? 0) >= names && whole >= flows) return performance.now() - began;
+      } finally {
+        await service.close();
+      }
+    } catch (error) {
+      last = error instanceof Error ? error.message : String(error);
+    }
+    await sleep(20);
+  }
+  throw new Error(`not everything came back in ${GIVE_UP_MS / 1000} s: ${last}`);
+}
+
+async function measure(socket: string, ends: readonly End[]) {
+  const listening = ends.slice(0, pairs);
+  const calling = ends.slice(pairs);
+  const all = (of: readonly End[], order: (index: number) => Order): Promise<readonly Answer[]> =>
+    Promise.all(of.map((end, index) => end.tell(order(index))));
+
+  say("registering");
+  let began = performance.now();
+  await all(listening, (index) => ({ op: "listen", name: `xio://scale/${index}` }));
+  await all(
+    ends,
+    (index) => ({
+      op: "register",
+      prefix: `xio://scale/names/${index}`,
+      count: Math.floor((names - pairs) / programs) + (index < (names - pairs) % programs ? 1 : 0),
+    }),
+  );
+  const registerMs = performance.now() - began;
+  say("connecting");
+  began = performance.now();
+  const connected = await all(calling, (index) => ({
+    op: "connect",
+    name: `xio://scale/${index}`,
+    count: Math.floor(flows / pairs) + (index < flows % pairs ? 1 : 0),
+  }));
+  const connectMs = performance.now() - began;
+  const took = connected.flatMap(({ connectMs: each = [] }) => each).sort((a, b) => a - b);
+
+  say("idle");
+  await untilWhole(socket);
+  const pid = brokerAt(socket) ?? 0;
+  const before = look(pid);
+  await sleep(IDLE_MS);
+  const after = look(pid);
+  const answeredBefore = await answered(calling);
+
+  say("kill -9");
+  process.kill(pid, "SIGKILL");
+  const backMs = await untilWhole(socket);
+  const answeredAfter = await answered(calling);
+  const again = (await all(calling, (index) => ({ op: "connect", name: `xio://scale/${index}`, count: 50 })))
+    .flatMap(({ connectMs: each = [] }) => each).sort((a, b) => a - b);
+  return {
+    names,
+    flows,
+    programs,
+    registrations_per_s: names / (registerMs / 1000),
+    connections_per_s: flows / (connectMs / 1000),
+    connect_p50_ms: quantile(took, 0.5),
+    connect_p99_ms: quantile(took, 0.99),
+    broker_resident_bytes: after.residentBytes,
+    broker_idle_cores: (after.cpuMs - before.cpuMs) / IDLE_MS,
+    answered_before_kill: answeredBefore,
+    everything_back_ms: backMs,
+    answered_after_kill: answeredAfter,
+    connect_after_p50_ms: quantile(again, 0.5),
+    connect_after_p99_ms: quantile(again, 0.99),
+    new_broker_resident_bytes: look(brokerAt(socket) ?? 0).residentBytes,
+  };
+}
+
+async function answered(ends: readonly End[]): Promise<number> {
+  const answers = await Promise.all(ends.map((end) => end.tell({ op: "ask" })));
+  return answers.reduce((sum, answer) => sum + (answer.answered ?? 0), 0);
+}
+
+function say(what: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what} …`);
+}
+
+const folder = mkdtempSync(join(tmpdir(), "fable-scale-"));
+const socket = join(folder, "broker.sock");
+const ends = Array.from({ length: programs }, (_, index) => new End(index % 2 === 0 ? "bun" : "deno", socket));
+try {
+  const environment = await describeEnvironment();
+  const result = await measure(socket, ends);
+  say("");
+  for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(28)} ${Math.round(value * 1000) / 1000}`);
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ environment, ...result }, undefined, 2)}\n`);
+} finally {
+  await Promise.all(ends.map((end) => end.stop()));
+  // The broker leaves by itself once its last client is gone.
+  await sleep(1000);
+  rmSync(folder, { recursive: true, force: true });
+}
+process.exit(0);
