@@ -232,8 +232,8 @@ typedef struct fable_wait_entry {
 int32_t fable_poll(fable_wait_entry *entries, uint32_t count, uint32_t spin_ns, uint32_t announce);
 /* owner. takes the announcement back after waking (fable_poll does so too) */
 int32_t fable_awake(uint32_t handle);
-/* owner. Blocks: spins, announces, sleeps in ppoll or on the futex; how many are ready, or TIMEOUT. timeout_ms < 0: for ever. 0: wake_fd (-1:
- * none) became readable; it is not read. */
+/* owner. Blocks: spins (channels on mempipe-spin alone: for a tenth of a second), announces, sleeps in ppoll or on the futex; how many are ready,
+ * or TIMEOUT. timeout_ms < 0: for ever. 0: wake_fd (-1: none) became readable; it is not read. */
 int32_t fable_wait(fable_wait_entry *entries, uint32_t count, int32_t timeout_ms, uint32_t spin_ns, int32_t wake_fd);
 
 /* ---- descriptors and processes (Linux calls the runtimes lack) ---- */

@@ -25,7 +25,8 @@ export const mempipeSpin: Transport = {
   pumped: false,
   waiting: "spin",
   trust: "trusted",
-  description: "shared-memory ring; never sleeps: the lowest latency between two cores with nothing else to do",
+  description:
+    "shared-memory ring; spins for a tenth of a second before it sleeps: the lowest latency between two cores with nothing else to do",
 };
 
 export const mempipeFutex: Transport = {

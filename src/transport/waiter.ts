@@ -3,7 +3,7 @@
  *
  *     glances, one per microtask, so that the program's own microtasks go on between them
  *        → the next turn of the event loop: a spin of up to 100 µs, unless the sender runs on this CPU or the last spins found nothing
- *        → announced and asleep on the doorbells, at no cost, until one rings.
+ *        → announced and asleep on the doorbells, at no cost, until one rings. Transports that are to spin do so for a tenth of a second first.
  *
  * Microtasks keep a warm round trip at a microsecond, but starve timers and sockets, so a run of them ends after a millisecond at most.
  */
@@ -19,6 +19,8 @@ const GLANCES = 24;
 const STREAK_MS = 1;
 /** Two to this power, about: the most sleeps without a spin. */
 const MOST_MISSES = 6;
+/** A transport that is to spin does so for as long after the last news: for ever, idle channels would keep a core busy. */
+const SPINNING_MS = 100;
 const FIRST_CAPACITY = 8;
 
 /** What the waiter needs of a channel, and keeps in it. */
@@ -76,12 +78,17 @@ export class Waiter {
   /** Spins in a row that found nothing, and sleeps until the next one. */
   #spinMisses = 0;
   #spinPause = 0;
+  /** Something was found or wanted since it was looked at the clock; until when transports that are to spin do. */
+  #stirred = false;
+  #spinningUntil = 0;
+  readonly #now: () => number;
   readonly #glance = (): void => this.#glanceNow();
   readonly #turn = (): void => this.#turnNow();
   readonly #flushNow = (): void => this.flush();
 
-  constructor(native: Native) {
+  constructor(native: Native, now: () => number = () => performance.now()) {
     this.#native = native;
+    this.#now = now;
   }
 
   /** Tells `channel.onReady` when `interest` is met. */
@@ -90,7 +97,10 @@ export class Waiter {
     if (channel.slot < 0) this.#enter(channel);
     this.#entries[channel.slot * WAIT_ENTRY_WORDS + WAIT_ENTRY_WANT] = channel.wanted;
     if (this.#phase === "idle" || this.#phase === "asleep") this.#startLooking();
-    else this.#glances = 0;
+    else {
+      this.#glances = 0;
+      this.#stirred = true;
+    }
   }
 
   unwant(channel: Waitable, interest: number): void {
@@ -140,6 +150,7 @@ export class Waiter {
   #startLooking(): void {
     this.#phase = "looking";
     this.#glances = 0;
+    this.#stirred = true;
     queueMicrotask(this.#glance);
   }
 
@@ -151,6 +162,7 @@ export class Waiter {
     const ready = this.#native.library.poll(this.#entries, count, 0, 0);
     if (ready > 0) {
       this.#glances = 0;
+      this.#stirred = true;
       this.#dispatch(ready);
       if (this.#channels.length === 0) return this.#rest();
     }
@@ -170,7 +182,7 @@ export class Waiter {
     const count = this.#channels.length;
     if (count === 0) return this.#rest();
     const forLong = this.#glances >= GLANCES;
-    const sleeps = forLong && !this.#anySleepless();
+    const sleeps = forLong && !this.#spinsOn();
     const spins = forLong && this.#allSpin() && (!sleeps || this.#spinsAgain());
     const ready = this.#native.library.poll(this.#entries, count, spins ? SPIN_NS : 0, sleeps ? 1 : 0);
     if (spins && sleeps) this.#spun(ready > 0);
@@ -288,9 +300,18 @@ export class Waiter {
     return false;
   }
 
+  /** Somebody is to spin, and there were news not long ago. */
+  #spinsOn(): boolean {
+    if (!this.#anySleepless()) return false;
+    const now = this.#now();
+    if (this.#stirred) this.#spinningUntil = now + SPINNING_MS;
+    this.#stirred = false;
+    return now < this.#spinningUntil;
+  }
+
   #streakIsLong(): boolean {
     if ((++this.#streak & 15) !== 0) return false;
-    const now = performance.now();
+    const now = this.#now();
     if (this.#streakStart === 0) this.#streakStart = now;
     return now - this.#streakStart > STREAK_MS;
   }

@@ -4,13 +4,24 @@
  */
 import process from "node:process";
 import { createInterface } from "node:readline";
-import { type ChannelOptions, connect, type ConnectOptions, type Handle, isFableError, listen, type Listener } from "../../mod.ts";
+import {
+  type ChannelOptions,
+  connect,
+  type ConnectOptions,
+  type Handle,
+  isFableError,
+  listen,
+  type Listener,
+  type TransportName,
+} from "../../mod.ts";
 import { receiveTraffic, receiveTrafficBlocking, sendTraffic, sendTrafficBlocking, Traffic, type TrafficPlan } from "./traffic.ts";
 
 interface Order {
   readonly op: string;
   readonly name?: string;
   readonly options?: ChannelOptions & ConnectOptions;
+  /** For one channel after the other. */
+  readonly transports?: readonly TransportName[];
   readonly plan?: TrafficPlan;
   readonly count?: number;
   readonly id?: number;
@@ -92,7 +103,10 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
   },
   /** Connects `count` times and waits for messages on each. */
   async "connect-many"(order) {
-    for (let n = 0; n < (order.count ?? 0); n++) handles.push(await connect(order.name ?? "", order.options));
+    const { name = "", count = 0, options, transports = [] } = order;
+    for (let n = 0; n < count; n++) {
+      handles.push(await connect(name, transports.length === 0 ? options : { ...options, transport: transports[n % transports.length] }));
+    }
     for (const handle of handles) void handle.receive().catch(() => {});
     say("waiting", { count: handles.length });
   },
@@ -117,7 +131,7 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
     } catch (error) {
       code = codeOf(error);
     }
-    say("unblocked", { messages, code, at: Date.now() });
+    say("unblocked", { messages, code, at: Date.now(), epochs: last(order).epochs });
   },
   /** Fills the ring and blocks for room. */
   async "block-writing"(order) {
@@ -139,55 +153,7 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
     } catch (error) {
       code = codeOf(error);
     }
-    say("unblocked", { code, at: Date.now() });
-  },
-  /** Committed messages, then one that is reserved and filled and never committed. */
-  async "reserve-and-stop"(order) {
-    const handle = last(order);
-    const count = await sendTraffic(handle, need(order.plan), order.count ?? 0);
-    const [buffer] = handle.getWriteBuf(500);
-    need(buffer).bytes.fill(0xee);
-    handle.flush();
-    say("stopped", { count });
-    await new Promise(() => setInterval(() => {}, 1000));
-  },
-  /** As above, at the end of the ring: the next record begins at offset 0 and the padding before it is laid out. */
-  async "wrap-and-stop"(order) {
-    const handle = last(order);
-    const writer = handle.writer();
-    const traffic = new Traffic(need(order.plan));
-    let count = 0;
-    let before = -1;
-    for (;;) {
-      const at = writer.reserve(4000);
-      if (at < 0) {
-        writer.flush();
-        await writer.wait();
-        continue;
-      }
-      if (at < before && count > 40) {
-        writer.bytes.fill(0xee, at, at + 4000);
-        break;
-      }
-      before = at;
-      traffic.next();
-      writer.bytes.set(traffic.bytes(), at);
-      writer.commit(traffic.size);
-      writer.flush();
-      count++;
-    }
-    say("stopped", { count });
-    await new Promise(() => setInterval(() => {}, 1000));
-  },
-  /** A message in fragments of which the last are never sent. */
-  async "fragments-and-stop"(order) {
-    const handle = last(order);
-    const count = await sendTraffic(handle, need(order.plan), order.count ?? 0);
-    // Larger than the ring: it cannot all be there before the reader takes some of it, and the reader does not.
-    void handle.send(new Uint8Array(8 << 20).fill(0xee));
-    handle.flush();
-    say("stopped", { count });
-    await new Promise(() => setInterval(() => {}, 1000));
+    say("unblocked", { code, at: Date.now(), epochs: last(order).epochs });
   },
   async hold() {
     say("holding");

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { TRANSPORTS } from "../../src/cli/words.ts";
 import { connectNameService } from "../../src/naming/client.ts";
 import { loadNative } from "../../src/native/load.ts";
 import { cpuNs, type RuntimeName, RUNTIMES, sleep, until, usage, World } from "./harness.ts";
@@ -35,13 +36,13 @@ describe("crash rounds", () => {
 
 describe("idle", () => {
   for (const runtime of RUNTIMES) {
-    test(`100 idle channels in one ${runtime} process use less than 0.5 % of a core`, async () => {
+    test(`100 idle channels on all transports in one ${runtime} process use less than 0.5 % of a core`, async () => {
       const name = `xio://idle/${runtime}`;
       const [server, client] = [world.run(runtime, END), world.run(runtime, END)];
       server.tell({ op: "listen", name, options: { backlog: 100 } });
       await server.next("listening");
       server.tell({ op: "accept-many", count: 100 });
-      client.tell({ op: "connect-many", name, count: 100 });
+      client.tell({ op: "connect-many", name, count: 100, transports: TRANSPORTS });
       await Promise.all([server.next("waiting"), client.next("waiting")]);
       assert.ok(usage(server.pid).regions >= 200, "each channel maps its regions");
       await sleep(1000);
@@ -60,15 +61,15 @@ describe("idle", () => {
 
 describe("what keeps a process alive", () => {
   for (const runtime of RUNTIMES) {
-    test(`${runtime}: waiting on a channel does, on unref'd channels does not`, async () => {
+    test(`${runtime}: waiting on a channel does, on unref'd channels of all transports does not`, async () => {
       const name = `xio://alive/${runtime}`;
       const server = world.run(runtime, END);
       server.tell({ op: "listen", name });
       await server.next("listening");
-      server.tell({ op: "accept-many", count: 4 });
+      server.tell({ op: "accept-many", count: 2 * TRANSPORTS.length });
       const [staying, leaving] = [world.run(runtime, END), world.run(runtime, END)];
       for (const program of [staying, leaving]) {
-        program.tell({ op: "connect-many", name, count: 2 });
+        program.tell({ op: "connect-many", name, count: TRANSPORTS.length, transports: TRANSPORTS });
         await program.next("waiting");
       }
       staying.tell({ op: "let-go", count: 1 });

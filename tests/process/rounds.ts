@@ -1,9 +1,9 @@
 /** Crash and restart, round after round, against one survivor that must not grow. A few rounds in the tests, a thousand in the soak. */
+import { TRANSPORT_NAMES } from "../../src/transport/transport.ts";
 import { descriptors, grownDescriptors, type Program, type RuntimeName, seeded, sleep, usage, type World } from "./harness.ts";
 import type { TrafficPlan } from "./traffic.ts";
 
 const END = "tests/process/end_main.ts";
-const TRANSPORTS = ["mempipe", "mempipe-futex", "mempipe-spin", "unix"] as const;
 /** Rounds before the first look: caches fill, code is compiled. */
 const WARM_UP = 3;
 /** Deno makes itself one pair of sockets, at a moment of its own choosing; what leaks grows with the rounds. */
@@ -58,11 +58,9 @@ async function crashOnce(world: World, survivor: Program, runtime: RuntimeName, 
   const victim = world.run(runtime, END);
   const channels = 1 + Math.floor(random() * 3);
   for (let n = 0; n < channels; n++) {
-    victim.tell({
-      op: "connect",
-      name,
-      options: { transport: TRANSPORTS[Math.floor(random() * TRANSPORTS.length)], trust: random() < 0.5 ? "trusted" : "untrusted" },
-    });
+    const transport = TRANSPORT_NAMES[Math.floor(random() * TRANSPORT_NAMES.length)];
+    const trust = random() < 0.5 || transport === "vmsplice-coop" ? "trusted" : "untrusted";
+    victim.tell({ op: "connect", name, options: { transport, trust } });
     await victim.next("connected");
     victim.tell({ op: "flood", plan: PLAN });
     await victim.next("flooding");

@@ -4,7 +4,8 @@
  *   npm run soak                                    10⁶ simulated histories, 10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
  *   npm run soak -- --messages 100000               fewer messages
  *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
- *   npm run soak -- --moves 0                       no random moves; else so many, between all transports (10,000)
+ *   npm run soak -- --moves 0                       no random moves; else so many, between all transports, in one process and between two (10,000)
+ *   npm run soak -- --kills 0                       nobody is killed in a move; 1: a hundred rounds; else all states, victims and pairs of transports
  *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: no messages; --histories 0: no simulation
  *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
  */
@@ -18,6 +19,8 @@ import { ROOT, type RuntimeName, World } from "../process/harness.ts";
 import { crashRounds } from "../process/rounds.ts";
 import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
 import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakPair } from "./combinations.ts";
+import { soakKills } from "./kills.ts";
+import { wander } from "./wander.ts";
 
 const MESSAGES = 10_000_000;
 const ROUNDS = 1000;
@@ -36,6 +39,7 @@ const { values } = parseArgs({
     messages: { type: "string" },
     rounds: { type: "string" },
     moves: { type: "string" },
+    kills: { type: "string" },
     histories: { type: "string" },
     only: { type: "string" },
     seed: { type: "string" },
@@ -57,6 +61,10 @@ if (histories > 0 && values.only === undefined) {
 if (messages > 0) { for (const runtimes of PAIRS) await soakPair(runtimes); }
 if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
 if (moves > 0 && values.only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
+if (moves > 0 && values.only === undefined) { for (const runtimes of PAIRS) await soakWandering(runtimes); }
+if (values.kills !== "0" && values.only === undefined) {
+  await soakKills(seed, values.kills === "1" ? 100 : Number.POSITIVE_INFINITY, (name, wrong) => record(name, {}, wrong));
+}
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
@@ -139,6 +147,17 @@ async function soakMoves(trust: "trusted" | "untrusted"): Promise<void> {
     record(name, {}, error instanceof Error ? error.message : String(error));
   } finally {
     await Promise.all([left.close({ drainDeadlineMs: 0 }), right.close({ drainDeadlineMs: 0 })]);
+  }
+}
+
+async function soakWandering(runtimes: readonly [RuntimeName, RuntimeName]): Promise<void> {
+  for (const trust of ["trusted", "untrusted"] as const) {
+    const name = `${moves / 2} random moves under load, ${runtimes.join(" and ")}, ${trust}`;
+    try {
+      record(name, await wander(runtimes, trust, seed, moves / 2), undefined);
+    } catch (error) {
+      record(name, {}, error instanceof Error ? error.message : String(error));
+    }
   }
 }
 

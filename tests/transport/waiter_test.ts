@@ -23,6 +23,8 @@ class Stage {
   readonly ready = new Map<number, number>();
   readonly turns: (() => void)[] = [];
   readonly waiter: Waiter;
+  /** What the clock says, in milliseconds, if it stands still. */
+  now: number | undefined;
 
   constructor() {
     const library: Pick<Library, "poll" | "awake"> = {
@@ -30,7 +32,7 @@ class Stage {
       awake: (handle) => this.awoken.push(handle) * 0,
     };
     const runtime = { nextTurn: (task: () => void): void => void this.turns.push(task) };
-    this.waiter = new Waiter({ library, runtime, blocks: new Uint32Array(0) } as unknown as Native);
+    this.waiter = new Waiter({ library, runtime, blocks: new Uint32Array(0) } as unknown as Native, () => this.now ?? Date.now());
   }
 
   #poll(entries: Uint32Array, count: number, spinNs: number, announce: number): number {
@@ -225,18 +227,35 @@ describe("sleeping", () => {
     assert.ok(stage.polls.every((poll) => poll.spinNs === 0));
   });
 
-  test("a transport that is to spin never sleeps, but lets the event loop turn", async () => {
+  test("a transport that is to spin does not sleep, but lets the event loop turn; after a tenth of a second without news it sleeps", async () => {
     const stage = new Stage();
     const channel = new FakeChannel(1, mempipeSpin);
+    let now = stage.now = 1000;
     stage.waiter.want(channel, READABLE);
     await stage.microtasks();
-    for (let turn = 0; turn < 20; turn++) {
-      assert.equal(stage.turns.length, 1);
+    for (let round = 0; round < 2; round++) {
+      for (let turn = 0; turn < 20; turn++) {
+        assert.equal(stage.turns.length, 1);
+        await stage.turn();
+        stage.now = now += 4;
+      }
+      assert.equal(stage.announced, false);
+      stage.ready.set(1, READABLE);
       await stage.turn();
+      assert.deepEqual(channel.got.splice(0), [READABLE]);
+      stage.ready.clear();
+      stage.waiter.want(channel, READABLE);
+      await stage.microtasks();
     }
-    assert.ok(stage.polls.every((poll) => poll.announce === 0));
-    stage.ready.set(1, READABLE);
     await stage.turn();
+    assert.equal(stage.announced, false);
+    stage.now = now + 101;
+    await stage.turn();
+    assert.equal(stage.announced, true);
+    assert.deepEqual(stage.turns, []);
+    stage.ready.set(1, READABLE);
+    stage.waiter.rung();
+    await stage.microtasks();
     assert.deepEqual(channel.got, [READABLE]);
   });
 });

@@ -321,6 +321,23 @@ test "many channels in one wait" {
     }
 }
 
+test "who is to spin sleeps in the end" {
+    const a = try t.open(1, .{ .kind = t.mempipe_spin });
+    const b = try t.open(2, .{ .kind = t.mempipe_spin });
+    try expectEqual(status.OK, t.attach(a, b, 1, -1));
+    try expectEqual(status.OK, t.attach(b, a, 1, -1));
+    defer _ = abi.fable_channel_close(a.handle);
+    defer _ = abi.fable_channel_close(b.handle);
+    var figures: abi.Stats = undefined;
+    var entry = [1]Entry{.{ .handle = a.handle, .want = 1, .ready = 0, .reserved = 0 }};
+    try expectEqual(status.TIMEOUT, waits.fable_wait(&entry, 1, 20, 0, -1));
+    _ = abi.fable_channel_stats(a.handle, &figures);
+    try expectEqual(@as(u64, 0), figures.sleeps);
+    try expectEqual(status.TIMEOUT, waits.fable_wait(&entry, 1, 150, 0, -1));
+    _ = abi.fable_channel_stats(a.handle, &figures);
+    try expect(figures.sleeps > 0);
+}
+
 test "one peer's death is not taken for another's" {
     // dies by both signs at once: its doorbell hangs up, and its process is gone
     const mortal = try t.open(1, .{});

@@ -23,8 +23,9 @@ pub const Entry = extern struct {
 /// The longest sleep on a futex: a futex is no descriptor, so nothing else is noticed meanwhile.
 const futex_slice_ns = 50 * std.time.ns_per_ms;
 const futex_slice_with_waker_ns = 10 * std.time.ns_per_ms;
-/// A forced spin looks at the peer's life this often.
+/// A forced spin looks at the peer's life this often, and becomes a sleep after a while: for ever, it would take a core from others.
 const spin_check_ns = std.time.ns_per_ms;
+const forced_spin_ns = 100 * std.time.ns_per_ms;
 
 pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
     return struct {
@@ -223,17 +224,19 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
         pub fn wait(w: *Self, timeout_ms: i32, spin_ns: u64, waker: i32) Woken {
             const began = Sys.nowNs();
             const until: ?u64 = if (timeout_ms < 0) null else began +% @as(u64, @intCast(timeout_ms)) *% std.time.ns_per_ms;
-            const forced = w.forcedSpin();
+            var forced = w.forcedSpin();
             const woken: Woken = while (true) {
                 const count = if (forced) w.poll(0, .no) else w.poll(spin_ns, .native);
                 if (count != 0) break .{ .ready = count };
                 const now = Sys.nowNs();
                 const left: ?u64 = if (until) |end| end -| now else null;
                 if (left == 0) break .timeout;
-                if (forced) {
+                if (forced and now -% began < forced_spin_ns) {
                     const spun = w.spin(@min(left orelse spin_check_ns, spin_check_ns), false);
                     if (spun != 0) break .{ .ready = spun };
                     if (w.sleep(0, waker)) break .waker;
+                } else if (forced) {
+                    forced = false;
                 } else if (w.announcedFutex()) {
                     if (w.sleepOnFutex(left, waker)) break .waker;
                 } else if (w.sleep(w.nap(left), waker)) break .waker;
