@@ -125,7 +125,7 @@ async function soakRounds(survivor: RuntimeName, victim: RuntimeName): Promise<v
 
 async function soakMoves(trust: "trusted" | "untrusted"): Promise<void> {
   const name = `${moves} random moves under load, ${trust}`;
-  const plan = plainPlan(seed, trust, moves / 2);
+  const plan = { ...plainPlan(seed, trust), epochs: moves / 2 };
   const [left, right] = channelPair({ trust, drainDeadlineMs: 5 });
   const sent: (number | undefined)[] = [undefined, undefined];
   let ordering = 2;
@@ -152,9 +152,9 @@ async function soakMoves(trust: "trusted" | "untrusted"): Promise<void> {
 
 async function soakWandering(runtimes: readonly [RuntimeName, RuntimeName]): Promise<void> {
   for (const trust of ["trusted", "untrusted"] as const) {
-    const name = `${moves / 2} random moves under load, ${runtimes.join(" and ")}, ${trust}`;
+    const name = `${moves} random moves under load, ${runtimes.join(" and ")}, ${trust}`;
     try {
-      record(name, await wander(runtimes, trust, seed, moves / 2), undefined);
+      record(name, await wander(runtimes, trust, seed, moves), undefined);
     } catch (error) {
       record(name, {}, error instanceof Error ? error.message : String(error));
     }

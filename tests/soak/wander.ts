@@ -3,8 +3,8 @@ import { join } from "node:path";
 import type { Trust } from "../../mod.ts";
 import { type RuntimeName, World } from "../process/harness.ts";
 
-/** For each order, at the slowest: a machine may be busy. */
-const ORDER_MS = 200;
+/** For each move, at the slowest: a machine may be busy. */
+const MOVE_MS = 200;
 const LEAST_MS = 60_000;
 const MAIN = "tests/soak/wander_main.ts";
 
@@ -15,10 +15,10 @@ export interface Wandered {
   readonly seconds: number;
 }
 
-/** `moves` orders in all, half of them by either end. Throws what went wrong. */
+/** At least `moves` moves in all, half of them of either direction. Throws what went wrong. */
 export async function wander(runtimes: readonly [RuntimeName, RuntimeName], trust: Trust, seed: number, moves: number): Promise<Wandered> {
   const world = new World();
-  const limitMs = LEAST_MS + moves * ORDER_MS;
+  const limitMs = LEAST_MS + moves * MOVE_MS;
   const start = performance.now();
   try {
     const path = join(world.folder, "wander.sock");

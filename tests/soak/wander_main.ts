@@ -2,7 +2,7 @@
  * One of two ends that write, read and order moves at random, both at once, each a process of its own. What it sends it counts and says; how much comes
  * it is told on stdin when the other is through.
  *
- *     wander_main.ts listen|connect SOCKET trusted|untrusted SEED MOVES
+ *     wander_main.ts listen|connect SOCKET trusted|untrusted SEED MOVES     until the direction it writes has moved so often
  */
 import process from "node:process";
 import type { Trust } from "../../mod.ts";
@@ -18,7 +18,7 @@ const listener = role === "listen" ? directListen(loadNative(), path, options) :
 if (listener !== undefined) say("listening");
 const handle = await (listener?.accept() ?? directConnect(loadNative(), path, options));
 const [out, into] = role === "listen" ? [0, 1] : [1, 0];
-const plan = plainPlan(Number(seed), trust, Number(moves));
+const plan = { ...plainPlan(Number(seed), trust), epochs: Number(moves) };
 let theirs: number | undefined;
 process.stdin.once("data", (text) => theirs = Number(String(text)));
 let ordering = true;

@@ -9,8 +9,10 @@ import { anySize, patterned, randomFrom, TRANSPORTS } from "../conformance/matri
 export interface SwitchPlan {
   readonly seed: number;
   readonly transports: readonly TransportName[];
-  /** Messages each way go on until so many moves were ordered. */
+  /** Messages each way go on until so many moves were ordered by each end, */
   readonly moves: number;
+  /** or, if this is given, until the direction that it writes has moved so often. Many an order comes to nothing: another one replaces it. */
+  readonly epochs?: number;
   readonly maxBytes: number;
   readonly ringBytes: readonly number[];
 }
@@ -188,7 +190,8 @@ async function somethingOrDone(
 export async function orderMoves(handle: Handle, plan: SwitchPlan, salt: number, each: () => void = () => {}): Promise<number> {
   const random = randomFrom(plan.seed * 13 + salt);
   let moved = 0;
-  for (let order = 0; order < plan.moves; order++) {
+  const goesOn = (order: number): boolean => plan.epochs === undefined ? order < plan.moves : handle.epochs.outgoing.epoch < plan.epochs;
+  for (let order = 0; goesOn(order); order++) {
     const transport = plan.transports[random(plan.transports.length)];
     const direction = (["both", "outgoing", "incoming"] as const)[random(3)];
     const ringBytes = plan.ringBytes[random(plan.ringBytes.length)];
