@@ -36,8 +36,9 @@ export interface Row extends Setting {
   readonly p999?: number;
   readonly line?: number;
   readonly checkBytesPerSecond?: number;
-  readonly unsteady: boolean;
-  /** The widest of the cells' expected spreads. */
+  /** How many of its cells the tool expects not to come out alike again. */
+  readonly unsteady: number;
+  /** What its cells are expected to differ by when measured again. */
   readonly spread: number;
 }
 
@@ -111,8 +112,8 @@ function rowOf(key: Setting & Pick<Row, "transport" | "trust">, cells: readonly 
     ...(optional.p999 === undefined ? {} : { p999: optional.p999 }),
     ...(optional.line === undefined ? {} : { line: optional.line }),
     ...(check === undefined ? {} : { checkBytesPerSecond: check }),
-    unsteady: cells.some((cell) => cell.unsteady),
-    spread: Math.max(0, ...cells.map((cell) => cell.spread ?? 0)),
+    unsteady: cells.filter((cell) => cell.unsteady).length,
+    spread: of((cell) => cell.spread) ?? 0,
   };
 }
 

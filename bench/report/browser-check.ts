@@ -20,6 +20,8 @@ export const VIEWS = [
   { name: "wide-dark", width: 1440, height: 900, colorScheme: "dark" },
 ] as const;
 
+export type View = (typeof VIEWS)[number];
+
 /** What a contrast must reach: WCAG 2, text. */
 const LEAST_CONTRAST = 4.5;
 /** So tall are the pieces that a long page is photographed in. */
@@ -34,21 +36,21 @@ export function findChromium(): string | undefined {
 }
 
 /** What is wrong with the page, in sentences; nothing, if it is as it should be. */
-export async function checkReport(path: string, shots?: string): Promise<readonly string[]> {
+export async function checkReport(path: string, views: readonly View[] = VIEWS, shots?: string): Promise<readonly string[]> {
   const executablePath = findChromium();
   if (executablePath === undefined) throw new Error("there is no Chromium here: apt-get install chromium, or set CHROMIUM to its path");
   // Root may not use the sandbox, and the page is our own.
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"], timeout: TIMEOUT_MS });
   try {
     const found: string[] = [];
-    for (const view of VIEWS) found.push(...await checkView(browser, path, view, shots));
+    for (const view of views) found.push(...await checkView(browser, path, view, shots));
     return found;
   } finally {
     await browser.close();
   }
 }
 
-async function checkView(browser: Browser, path: string, view: (typeof VIEWS)[number], shots?: string): Promise<readonly string[]> {
+async function checkView(browser: Browser, path: string, view: View, shots?: string): Promise<readonly string[]> {
   const { name, width, height, colorScheme } = view;
   const page = await browser.newPage({ viewport: { width, height }, colorScheme });
   page.setDefaultTimeout(TIMEOUT_MS);
@@ -158,7 +160,7 @@ async function main(given: string | undefined, shots: string | undefined): Promi
     const path = given ?? join(folder!, "report.html");
     if (given === undefined) writeFileSync(path, renderReport(synthetic()));
     if (shots !== undefined) mkdirSync(shots, { recursive: true });
-    const found = await checkReport(path, shots);
+    const found = await checkReport(path, VIEWS, shots);
     for (const text of found) process.stderr.write(`${text}\n`);
     process.stdout.write(found.length === 0 ? `${path}: nothing found in ${VIEWS.length} views\n` : "");
     return found.length === 0 ? 0 : 1;

@@ -39,6 +39,35 @@ export function picture(label: string, options: Plot.PlotOptions): Html {
   return new Html(drawn.outerHTML);
 }
 
+export interface Axis {
+  readonly label: string | null;
+  readonly anchor?: "center" | "right";
+  readonly offset?: number;
+}
+
+/**
+ * An axis with a label for each tick. A logarithmic scale's own axis would leave out those it takes for minor ones, by their first digit, whatever the format; so
+ * scales are given `axis: null`.
+ */
+export function axisX(
+  ticks: readonly number[],
+  format: (value: number) => string,
+  { label, anchor = "center", offset }: Axis,
+): Plot.Markish {
+  return Plot.axisX([...ticks], {
+    text: format,
+    label,
+    labelAnchor: anchor,
+    labelArrow: "none",
+    tickSize: 3,
+    ...(offset === undefined ? {} : { labelOffset: offset }),
+  });
+}
+
+export function axisY(ticks: readonly number[], format: (value: number) => string): Plot.Markish {
+  return Plot.axisY([...ticks], { text: format, label: null, tickSize: 3 });
+}
+
 /** Ticks of a logarithmic axis that fit a narrow picture: powers of ten, or 1-2-5 where there are too few of them. */
 export function logTicks(low: number, high: number, most = 5): readonly number[] {
   const from = Math.floor(Math.log10(low));

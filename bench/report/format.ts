@@ -8,6 +8,13 @@ export function size(bytes: number): string {
   return bytes < 1 << 20 || bytes % (1 << 20) !== 0 ? `${bytes >> 10} KiB` : `${bytes >> 20} MiB`;
 }
 
+/** As much as a machine has: 23.5 GiB. */
+export function bytes(value: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const step = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, value)) / 10)));
+  return `${Number((value / 1024 ** step).toFixed(1))} ${units[step]}`;
+}
+
 export function messagesPerSecond(value: number): string {
   return `${scaled(value, ["", " k", " M", " G"])}/s`;
 }

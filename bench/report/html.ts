@@ -29,7 +29,7 @@ function textOf(piece: Piece): string {
 
 /** A table that screen readers can walk: a caption, a scope for each heading, the first cell of a row its heading. */
 export function table(caption: string, head: readonly string[], rows: readonly (readonly Piece[])[]): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption>${caption}</caption>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption><span>${caption}</span></caption>
 <thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
 <tbody>${
     rows.map(([first, ...rest]) => html`<tr><th scope="row">${first}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>\n`)

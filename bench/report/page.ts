@@ -1,12 +1,13 @@
 /** The page: what stands out, the figures, what does not count, and the machine. */
 import { byDriver, placementOf, rivals, rowsOf } from "./analysis.ts";
+import { distributionFigure } from "./figures/distribution.ts";
 import { figureHtml } from "./figures/figure.ts";
 import { heatMaps } from "./figures/heat.ts";
-import { distributionFigure, latencyFigure } from "./figures/latency.ts";
+import { latencyFigure } from "./figures/latency.ts";
 import { peerPlacement, peersFigure } from "./figures/peers.ts";
 import { lineFigure, tcpFigure } from "./figures/ratios.ts";
 import { throughputFigure } from "./figures/throughput.ts";
-import { counted, percent, size, time } from "./format.ts";
+import { bytes, counted, percent, size, time } from "./format.ts";
 import { behind, type Html, html, type Piece, table } from "./html.ts";
 import type { ReadCell, ReadReport } from "./input.ts";
 import { peerFindings } from "./peer-findings.ts";
@@ -23,10 +24,10 @@ export function page(report: ReadReport): string {
   const drivers = [...new Set(rivals(rows).map((row) => row.driver))].sort(byDriver);
   const figures = [
     heatMaps(report.cells, driver),
-    ...drivers.map((each) => latencyFigure(rows, each)),
+    ...drivers.map((each) => latencyFigure(rows, each, each === driver)),
     lineFigure(rows),
-    ...drivers.map((each) => distributionFigure(rows, each, each !== driver)),
-    ...drivers.map((each) => throughputFigure(rows, each)),
+    ...drivers.map((each) => distributionFigure(rows, each, each === driver)),
+    ...drivers.map((each) => throughputFigure(rows, each, each === driver)),
     tcpFigure(rows, driver),
     peersFigure(report.peers),
   ].flatMap((figure) => figure ?? []);
@@ -183,7 +184,12 @@ function cautionRow(cell: ReadCell): readonly Piece[] {
 }
 
 function machineSection(environment: ReadReport["environment"]): Html {
-  const rows = Object.entries(environment).map(([name, value]) => [name.replaceAll("_", " "), valueHtml(value)]);
+  const rows = Object.entries(environment).map((
+    [name, value],
+  ) => [
+    name.replace(/_bytes$/, "").replaceAll("_", " "),
+    name.endsWith("_bytes") && typeof value === "number" ? bytes(value) : valueHtml(value),
+  ]);
   return html`<section id="machine"><h2>The machine</h2>
 ${rows.length === 0 ? html`<p>The report says nothing about it.</p>` : table("Environment of the run", ["what", "value"], rows)}
 </section>

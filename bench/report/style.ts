@@ -45,6 +45,7 @@ summary { cursor: pointer; color: var(--link); padding: 4px 0; }
 .scroll { overflow: auto; max-height: 70vh; border: 1px solid var(--grid); border-radius: 4px; margin: 6px 0; }
 table { border-collapse: separate; border-spacing: 0; font-size: .85rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; padding: 6px 10px; color: var(--soft); }
+caption span { position: sticky; left: 10px; display: inline-block; max-width: min(78ch, calc(100vw - 46px)); }
 th, td { padding: 3px 10px; text-align: right; border-top: 1px solid var(--grid); white-space: nowrap; vertical-align: top; }
 thead th { position: sticky; top: 0; background: var(--raised); z-index: 1; }
 th[scope="row"] { text-align: left; font-weight: 500; position: sticky; left: 0; background: var(--raised); }

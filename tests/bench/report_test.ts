@@ -9,7 +9,7 @@ import { describe, test } from "node:test";
 import { main } from "../../bench/report.ts";
 import { logTicks } from "../../bench/report/draw.ts";
 import { spanOf } from "../../bench/report/figures/heat.ts";
-import { counted, factor, list, round, size, time, times } from "../../bench/report/format.ts";
+import { bytes, counted, factor, list, round, size, time, times } from "../../bench/report/format.ts";
 import { html, table } from "../../bench/report/html.ts";
 import { mergeReports, readReport } from "../../bench/report/input.ts";
 import { renderReport, writeReport } from "../../bench/report/report.ts";
@@ -37,6 +37,7 @@ describe("numbers and words", () => {
   test("factors, sizes, ticks", () => {
     assert.deepEqual([0.00022, 0.5, 1, 1.26, 12.4, 152, 64_012].map(times), ["1/4,500", "0.50×", "1.0×", "1.3×", "12×", "152×", "64,000×"]);
     assert.deepEqual([64, 4096, 65_536, 1 << 20, 1000].map(size), ["64 B", "4 KiB", "64 KiB", "1 MiB", "1000 B"]);
+    assert.deepEqual([0, 1000, 25_276_502_016, 64 * 2 ** 40].map(bytes), ["0 B", "1000 B", "23.5 GiB", "64 TiB"]);
     assert.deepEqual([1000, 1500, 20, 0].map(round(time)), ["1 µs", "1.5 µs", "20 ns", "0"]);
     assert.deepEqual([list([]), list(["a"]), list(["a", "b"]), list(["a", "b", "c"])], ["", "a", "a and b", "a, b and c"]);
     assert.deepEqual([counted(1, "cell"), counted(2000, "cell"), factor(999.7)], ["1 cell", "2,000 cells", "1,000"]);

@@ -1,6 +1,7 @@
 /** Rows of transports along a logarithmic or linear axis, their figures in a column at the right: what latency, throughput and ratios are drawn with. */
 import { groupBy, isReference, isShared, nameOfRow, type Row, type Setting, settingKey } from "../analysis.ts";
 import {
+  axisX,
   extent,
   FAINT,
   GRID,
@@ -41,21 +42,18 @@ const RIGHT = 66;
 /** Zero, half and most of a linear axis, in round figures. */
 function linearTicks(high: number): readonly number[] {
   const power = 10 ** Math.floor(Math.log10(high));
-  const top = power * ([5, 2, 1].find((step) => step * power <= high) ?? 1);
+  const top = power * ([8, 6, 4, 3, 2, 1].find((step) => step * power <= high) ?? 1);
   return [0, top / 2, top];
 }
 
-function axisOf(format: (value: number) => string, domain: readonly [number, number], label: string, log: boolean): Plot.ScaleOptions {
+/** The scale of a picture with its ticks, and the axis and the grid that show them. */
+function axisOf(domain: readonly [number, number], log: boolean, format: (value: number) => string, label: string) {
+  const ticks = log ? logTicks(domain[0], domain[1], MOST_TICKS) : linearTicks(domain[1]);
+  const x: Plot.ScaleOptions = { type: log ? "log" : "linear", domain: [...domain], axis: null };
   return {
-    type: log ? "log" : "linear",
-    domain: [...domain],
-    ...(log ? { ticks: [...logTicks(domain[0], domain[1], MOST_TICKS)] } : { ticks: [...linearTicks(domain[1])] }),
-    tickFormat: round(format),
-    label,
-    labelAnchor: "right",
-    labelArrow: "none",
-    labelOffset: 34,
-    tickSize: 3,
+    x,
+    grid: Plot.gridX([...ticks], { stroke: GRID, strokeOpacity: 1 }),
+    axis: axisX(ticks, round(format), { label, anchor: "right", offset: 34 }),
   };
 }
 
@@ -89,12 +87,14 @@ export function points(label: string, lanes: readonly Lane[], axis: string, form
   const above = one !== undefined;
   const values = lanes.flatMap(({ value, to }) => [value, to ?? value]).concat(one ?? []);
   const [low, high] = extent(values, 10);
+  const { x, grid, axis: axisMark } = axisOf([low * 0.85, high * 1.15], true, format, axis);
   const tails = lanes.filter(({ to }) => to !== undefined);
   return picture(label, {
     ...frame(lanes, above),
-    x: axisOf(format, [low * 0.85, high * 1.15], axis, true),
+    x,
     marks: [
-      Plot.gridX({ stroke: GRID, strokeOpacity: 1, ticks: [...logTicks(low * 0.85, high * 1.15, MOST_TICKS)] }),
+      grid,
+      axisMark,
       ...(one === undefined ? [] : [Plot.ruleX([one], { stroke: INK, strokeDasharray: "3 2" })]),
       ...(one === undefined ? [] : [Plot.ruleY(lanes, { y: "name", x1: one, x2: "value", stroke: "fill", strokeWidth: 2 })]),
       Plot.ruleY(tails, { y: "name", x1: "value", x2: "to", stroke: "fill", strokeWidth: 2 }),
@@ -137,16 +137,13 @@ export function bars(label: string, lanes: readonly Lane[], axis: string, format
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const log = high / low > MOST_LINEAR;
   const start = log ? 10 ** Math.floor(Math.log10(low * 0.7)) : 0;
-  const domain: readonly [number, number] = [start, high * 1.05];
+  const { x, grid, axis: axisMark } = axisOf([start, high * 1.05], log, format, `${axis}${log ? ", logarithmic" : ""}`);
   return picture(label, {
     ...frame(lanes),
-    x: axisOf(format, domain, `${axis}${log ? ", logarithmic" : ""}`, log),
+    x,
     marks: [
-      Plot.gridX({
-        stroke: GRID,
-        strokeOpacity: 1,
-        ...(log ? { ticks: [...logTicks(domain[0], domain[1], MOST_TICKS)] } : { ticks: [...linearTicks(domain[1])] }),
-      }),
+      grid,
+      axisMark,
       Plot.barX(lanes, {
         y: "name",
         x1: start,

@@ -2,7 +2,7 @@
 import { median } from "../../runner/statistics.ts";
 import { groupBy, isReference, lineOfCell, placementOf, valueOf } from "../analysis.ts";
 import { byTransport } from "../analysis.ts";
-import { extent, FAINT, INK, OUTSIDE, picture, Plot, WIDTH } from "../draw.ts";
+import { axisX, extent, FAINT, INK, OUTSIDE, picture, Plot, WIDTH } from "../draw.ts";
 import { size, time } from "../format.ts";
 import { type Html, html } from "../html.ts";
 import type { ReadCell } from "../input.ts";
@@ -21,6 +21,8 @@ const MARGIN = 38;
 const LEAST_SPAN = 1.3;
 /** Small squares overlap a little: scaled up, they would let the paper show between them. */
 const SEAMLESS = -0.25;
+/** A tick exactly at the end of a logarithmic axis may fall off it by rounding. */
+const INSIDE = 1 + 1e-6;
 const SCHEME = "cividis";
 
 /** Of one driver, because the map shows the machine; the other drivers are in the figures that follow. */
@@ -38,7 +40,7 @@ export function heatMaps(cells: readonly ReadCell[], driver: string): Figure | u
     title: "Latency from core to core",
     text:
       html`Each square is a pair of cores: who sends is the row, who answers the column; the median one way, measured by ${driver} ends. Brighter is slower. Each map has
-a scale of its own, which shows how the machine is built; the scale leaves out pairs on the same core (the diagonal), and what lies beyond it is striped. Empty
+a scale of its own, which shows how the machine is built; the scale leaves out pairs on the same core (the diagonal), and what lies beyond it is striped or without colour. Empty
 squares have no figure, or their placement changed meanwhile. To compare transports, see the next figure.`,
     panels: maps.map(({ title, places }) => heatMap(title, places)),
   };
@@ -79,6 +81,8 @@ function heatMap(title: string, places: readonly Place[]): Panel {
   const span = spanOf(places);
   const side = (WIDTH - MARGIN - 4) / cores.length;
   const height = Math.min(side, 48);
+  const figures = cores.length <= MOST_WITH_FIGURES;
+  const inset = cores.length > 12 ? SEAMLESS : 1;
   const outside = places.filter(({ ns }) => ns > span[1] * 1.001 || ns < span[0] * 0.999);
   const step = Math.ceil(cores.length / 12);
   const ticks = cores.filter((_, index) => index % step === 0);
@@ -94,12 +98,13 @@ function heatMap(title: string, places: readonly Place[]): Panel {
     color: { type: "log", scheme: SCHEME, domain: span, clamp: true },
     marks: [
       Plot.frame({ stroke: FAINT }),
-      Plot.cell(places, { x: "to", y: "from", fill: "ns", inset: cores.length > 12 ? SEAMLESS : 1, title: titleOf }),
-      Plot.cell(outside, { x: "to", y: "from", fill: OUTSIDE, inset: cores.length > 12 ? SEAMLESS : 1, title: titleOf }),
-      ...(cores.length > MOST_WITH_FIGURES ? [] : [
-        // A plate under the figure keeps it legible on any colour and on stripes.
-        Plot.text(places, { x: "to", y: "from", text: ({ ns }: Place) => time(ns), fill: INK, stroke: "var(--paper)", strokeWidth: 5 }),
-      ]),
+      Plot.cell(places, { x: "to", y: "from", fill: "ns", inset, title: titleOf }),
+      // Stripes would hide figures: where there are some, what is beyond the scale has no colour.
+      Plot.cell(outside, { x: "to", y: "from", fill: figures ? "var(--raised)" : OUTSIDE, inset, title: titleOf }),
+      // A plate under the figure keeps it legible on any colour.
+      ...(figures
+        ? [Plot.text(places, { x: "to", y: "from", text: ({ ns }: Place) => time(ns), fill: INK, stroke: "var(--paper)", strokeWidth: 5 })]
+        : []),
     ],
   });
   const picked = html`${map}${scale(span)}`;
@@ -121,9 +126,12 @@ function scale([low, high]: readonly [number, number]): Html {
     marginRight: 22,
     marginTop: 2,
     marginBottom: 20,
-    x: { type: "log", domain: [low, high], ticks: [low, Math.sqrt(low * high), high], tickFormat: time, label: null, tickSize: 3 },
+    x: { type: "log", domain: [low, high], axis: null },
     color: { type: "log", scheme: SCHEME, domain: [low, high] },
-    marks: [Plot.rectX(strip, { x1: "from", x2: "to", fill: "ns", insetLeft: -0.5, insetRight: -0.5 })],
+    marks: [
+      axisX([low * INSIDE, Math.sqrt(low * high), high / INSIDE], time, { label: null }),
+      Plot.rectX(strip, { x1: "from", x2: "to", fill: "ns", insetLeft: -0.5, insetRight: -0.5 }),
+    ],
   });
 }
 
@@ -153,7 +161,7 @@ function matrixTable(title: string, places: readonly Place[], cores: readonly nu
     return ns === undefined ? "–" : time(ns);
   };
   const caption = `One-way latency of ${title}, from the core of the row to the core of the column`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption>${caption}</caption>
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="${caption}"><table><caption><span>${caption}</span></caption>
 <thead><tr><th scope="col">from \\ to</th>${cores.map((core) => html`<th scope="col">${core}</th>`)}</tr></thead>
 <tbody>${
     cores.map((from) => html`<tr><th scope="row">${from}</th>${cores.map((to) => html`<td>${cell(from, to)}</td>`)}</tr>\n`)

@@ -9,7 +9,17 @@ import { maybe, spreadText, untrustedCost } from "./latency.ts";
 /** Below this size it is messages that count, above it bytes. */
 const COUNTED_IN_BYTES = 1024;
 
-export function throughputFigure(all: readonly Row[], driver: string): Figure | undefined {
+const READING =
+  html`One way, from the writer's first store to the reader's last check; the longest bar is the fastest. <em>Plain read</em> looks at every byte and checks the sequence
+number; <em>verified</em> also compares every byte with what was sent, which for large messages is work of its own.`;
+const LEGEND = legendHtml([
+  ["shared", "shared memory"],
+  ["kernel", "through the kernel"],
+  ["striped", "striped: the peer is not trusted"],
+  ["mark", "tick: the same, verified"],
+]);
+
+export function throughputFigure(all: readonly Row[], driver: string, first: boolean): Figure | undefined {
   const rows = rivals(all).filter((row) => row.kind === "thr" && row.driver === driver);
   if (rows.length === 0) return undefined;
   // Verified and plainly read figures of one setting share a picture.
@@ -18,13 +28,7 @@ export function throughputFigure(all: readonly Row[], driver: string): Figure | 
   return {
     id: `throughput-${driver}`,
     title: `Throughput by transport, ${driver} ends`,
-    text:
-      html`One way, from the writer's first store to the reader's last check; the longest bar is the fastest. <em>Plain read</em> looks at every byte and checks the sequence
-number; <em>verified</em> also compares every byte with what was sent, which for large messages is work of its own.`,
-    legend: legendHtml([["shared", "shared memory"], ["kernel", "through the kernel"], ["striped", "striped: the peer is not trusted"], [
-      "mark",
-      "tick: the same, verified",
-    ]]),
+    ...(first ? { text: READING, legend: LEGEND } : { text: "Read as the figure of the first driver, above." }),
     panels: [...groups.values()].map((group) => throughputPanel(group, batches > 1)),
     table: throughputTable(rows, driver),
   };

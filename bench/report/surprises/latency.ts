@@ -130,6 +130,6 @@ export const longTails: Surprise = (rows) => {
     sentence: `The longest tail is ${nameOfRow(row)}'s ${placeOf(row.placement)}: one message in a thousand takes ${time(row.p999 ?? 0)}, ${
       factor(ratio)
     } times the median (${time(row.value)}).`,
-    figure: `distribution-${row.driver}`,
+    figure: row.cells.some(({ quantiles }) => quantiles.length > 1) ? `distribution-${row.driver}` : latencyId(rows),
   }];
 };
