@@ -3,169 +3,162 @@
  *
  *     bun bench/runner.ts lat|thr          with the defaults; the command line is `fable bench`
  */
-import { writeFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import process from "node:process";
-import type { TransportName, Trust } from "../src/transport/transport.ts";
-import { type Cell, cellOf, type CellPlan, type Driver, type Kind, nameOf, runtimesOf, taskOf } from "./runner/cells.ts";
-import { missing } from "./runner/checkout.ts";
-import { describeEnvironment, type Environment } from "./runner/environment.ts";
+import { cellOf, type CellPlan, type Kind, nameOf, runtimesOf } from "./runner/cells.ts";
+import { missing, missingRuntime } from "./runner/checkout.ts";
+import { compareReports, type Comparison, comparisonText } from "./runner/compare.ts";
+import { allowedCores, describeEnvironment } from "./runner/environment.ts";
+import { type BenchOptions, planCells, runtimesFor } from "./runner/options.ts";
 import { endPrograms } from "./runner/programs.ts";
+import { announcement, nothing, type Progress, ProgressLine } from "./runner/progress.ts";
+import { assertWritable, type BenchReport, type OldReport, readReport, writeJson } from "./runner/report.ts";
 import { runRounds } from "./runner/rounds.ts";
+import { taskOf } from "./runner/run-cell.ts";
 import { cellTable } from "./runner/table.ts";
 
-export type CoreChoice = "all" | "same" | readonly [number, number];
+export { type BenchOptions, BenchUsageError } from "./runner/options.ts";
+export type { BenchReport } from "./runner/report.ts";
 
-export interface BenchOptions {
-  readonly transport?: readonly TransportName[];
-  readonly size?: readonly number[];
-  readonly cores?: CoreChoice;
-  readonly driver?: readonly Driver[];
-  readonly trust?: "trusted" | "untrusted" | "both";
-  readonly seconds?: number;
-  readonly messages?: number;
-  readonly batch?: number;
-  /** A path, or "-" for stdout. */
-  readonly json?: string;
-  readonly html?: string;
-}
-
-export interface BenchReport {
-  readonly environment: Environment;
-  readonly cells: readonly Cell[];
-  /** Cells that could not be measured, and why. */
-  readonly failed: readonly { readonly cell: string; readonly reason: string }[];
-}
-
-export type Progress = (done: number, of: number, cell: string) => void;
-
-const ROUNDS = 5;
+/** How often a run is repeated that the placement spoilt. */
 const REPEATS = 3;
-/** Start, warm-up and placement probes of one run, in seconds. */
-const OVERHEAD_S = { native: 0.3, javascript: 2.5 };
-const DEFAULT_BATCH = 16;
 
-/** A mistake in the options: one sentence. */
-export class BenchUsageError extends Error {
-  override readonly name = "UsageError";
+/** What there is to say after measuring, beside the report. */
+export interface BenchOutcome {
+  readonly report: BenchReport;
+  /** With `compare`. */
+  readonly comparison?: Comparison;
 }
 
-/** Every combination of the options, without those that mean the same. */
-export function planCells(kind: Kind, options: BenchOptions): readonly CellPlan[] {
-  const { transport = ["mempipe-spin", "mempipe", "mempipe-futex", "unix"], driver = ["native"], seconds = 0.3, messages } = options;
-  const sizes = options.size ?? (kind === "lat" ? [64] : [64, 4096, 65_536]);
-  const trusts: readonly Trust[] = options.trust === "both" ? ["trusted", "untrusted"] : [options.trust ?? "trusted"];
-  if (options.html !== undefined) throw new BenchUsageError("this version writes no HTML report; use --json");
-  const odd = sizes.find((size) => size < 16 || size % 8 !== 0);
-  if (odd !== undefined) throw new BenchUsageError(`messages of ${odd} bytes are not measured: sizes are multiples of 8, and at least 16`);
-  return coresOf(options.cores).flatMap((cores) =>
-    driver.flatMap((by) =>
-      sizes.flatMap((size_bytes) =>
-        transport.flatMap((name) =>
-          (name === "unix" ? ["n/a" as const] : trusts).map((trust) => ({
-            kind,
-            transport: name,
-            trust,
-            driver: by,
-            size_bytes,
-            cores,
-            batch: kind === "lat" ? 1 : options.batch ?? DEFAULT_BATCH,
-            seconds,
-            messages,
-          }))
-        )
-      )
-    )
-  );
+/** Where the words of a run go, and whether somebody wants it to end. */
+export interface Surroundings {
+  readonly cores: readonly number[];
+  readonly progress: Progress;
+  readonly stopped: () => boolean;
+  /** One sentence, if the runtime is not there. */
+  readonly missingRuntime: (runtime: "bun" | "deno") => string | undefined;
 }
 
-function coresOf(choice: CoreChoice | undefined): readonly (readonly [number, number])[] {
-  const count = availableParallelism();
-  if (choice === "same") return [[0, 0]];
-  if (choice === "all") {
-    const all = Array.from({ length: count }, (_, core) => core);
-    return all.flatMap((a) => all.map((b) => [a, b] as const));
-  }
-  const cores = choice ?? [0, 1];
-  if (Math.max(...cores) >= count) {
-    throw new BenchUsageError(
-      `there is no core ${Math.max(...cores)} here: ${count === 1 ? "use --cores same" : `cores go from 0 to ${count - 1}`}`,
-    );
-  }
-  return [[cores[0], cores[1]]];
-}
+export const QUIETLY: Surroundings = { cores: allowedCores(), progress: nothing, stopped: () => false, missingRuntime };
 
 /** Measures without printing anything. */
-export async function measure(
-  kind: Kind,
-  options: BenchOptions,
-  progress: Progress = () => {},
-  stopped: () => boolean = () => false,
-): Promise<BenchReport> {
-  const plans = planCells(kind, options);
-  const wrong = missing([...new Set(plans.flatMap(({ driver }) => runtimesOf(driver) ?? []))]);
+export async function measure(kind: Kind, options: BenchOptions, surroundings: Surroundings = QUIETLY): Promise<BenchReport> {
+  const { cells: plans, skipped } = planCells(kind, options, surroundings.cores);
+  const wrong = missing();
   if (wrong !== undefined) throw new Error(wrong);
+  const absent = new Map(runtimesFor(plans).map((runtime) => [runtime, surroundings.missingRuntime(runtime)] as const));
+  const reasonOf = ({ driver }: CellPlan): string | undefined =>
+    (runtimesOf(driver) ?? []).map((one) => absent.get(one)).find((one) => one !== undefined);
+  const possible = plans.filter((plan) => reasonOf(plan) === undefined);
   const environment = await describeEnvironment();
-  const outcomes = await runRounds(plans.map(taskOf), { rounds: ROUNDS, repeats: REPEATS, progress, stopped });
-  const cells = plans.map((plan, index) => ({ plan, outcome: outcomes[index]!, cell: cellOf(plan, outcomes[index]!) }));
+  const { progress, stopped } = surroundings;
+  const outcomes = await runRounds(possible.map(taskOf), { rounds: 0, placement: "most", repeats: REPEATS, progress, stopped });
+  const results = possible.map((plan, index) => ({ plan, outcome: outcomes[index]!, cell: cellOf(plan, outcomes[index]!) }));
+  const lost = results.filter(({ cell, outcome }) => cell === undefined || outcome.error !== undefined).map(({ plan, outcome }) => ({
+    cell: nameOf(plan),
+    reason: outcome.error ?? (stopped() ? "interrupted" : "the placement never stayed the same"),
+    impossible: outcome.impossible === true,
+  }));
+  const plain = ({ cell, reason }: { readonly cell: string; readonly reason: string }) => ({ cell, reason });
   return {
     environment,
-    cells: cells.flatMap(({ cell }) => cell ?? []),
-    failed: cells.filter(({ cell, outcome }) => cell === undefined || outcome.error !== undefined)
-      .map(({ plan, outcome }) => ({ cell: nameOf(plan), reason: outcome.error ?? "the placement never stayed the same" })),
+    cells: results.flatMap(({ cell }) => cell ?? []),
+    set_aside: outcomes.reduce((sum, { setAside }) => sum + setAside.length, 0),
+    failed: [
+      ...plans.flatMap((plan) => reasonOf(plan) === undefined ? [] : [{ cell: nameOf(plan), reason: reasonOf(plan) ?? "" }]),
+      ...lost.filter(({ impossible }) => !impossible).map(plain),
+    ],
+    skipped: [...skipped, ...lost.filter(({ impossible }) => impossible).map(plain)],
+    interrupted: stopped(),
   };
 }
 
-/** What `fable bench` does: measures with progress, prints a table, writes the JSON. */
-export async function runBench(kind: Kind, options: BenchOptions, onProgress?: Progress): Promise<BenchReport> {
-  const plans = planCells(kind, options);
-  note(`${plans.length} cells, ${ROUNDS} runs each, about ${Math.ceil(estimate(plans))} s; Ctrl-C keeps what is finished`);
+/** What `fable bench` does: says what it will take, measures with progress, prints tables, writes files. Ctrl-C keeps what is finished. */
+export async function runBench(kind: Kind, options: BenchOptions): Promise<BenchOutcome> {
+  assertWritable("--json", options.json);
+  assertWritable("--html", options.html);
+  const old = options.compare === undefined ? undefined : readReport(options.compare);
+  const plan = planCells(kind, options, QUIETLY.cores);
+  note(announcement(plan.cells));
+  for (const { cell, reason } of plan.skipped) note(`skipped: ${cell}: ${reason}`);
+  const interrupt = interruptible();
+  const line = new ProgressLine(process.stderr);
+  try {
+    const report = await measure(kind, options, {
+      ...QUIETLY,
+      progress: (done, of, cell) => line.show(done, of, cell),
+      stopped: interrupt.wanted,
+    });
+    line.clear();
+    return await present(report, options, plan.skipped.length, old);
+  } finally {
+    interrupt.release();
+  }
+}
+
+/** Signals that come at once are one: `timeout` sends two. */
+const ONE_SIGNAL_MS = 300;
+
+/** Ctrl-C once ends the programs under way; twice ends this one. */
+function interruptible(): { wanted: () => boolean; release: () => void } {
   let interrupted = false;
+  let last = 0;
+  const signals = ["SIGINT", "SIGTERM"] as const;
   const interrupt = (): void => {
+    const again = interrupted && Date.now() - last > ONE_SIGNAL_MS;
+    last = Date.now();
+    if (again) process.exit(130);
     interrupted = true;
     endPrograms();
   };
-  process.once("SIGINT", interrupt);
-  try {
-    const began = performance.now();
-    const show: Progress = (done, of, cell) => line(`${done}/${of} ${timeLeft(began, done, of)} ${cell}`);
-    const report = await measure(kind, options, onProgress ?? show, () => interrupted);
-    line("");
-    if (options.json !== "-") console.log(cellTable(report.cells));
-    for (const { cell, reason } of report.failed) note(`${cell}: ${interrupted ? "interrupted" : reason}`);
-    if (options.json !== undefined) writeJson(options.json, report);
-    return report;
-  } finally {
-    process.removeListener("SIGINT", interrupt);
-  }
+  for (const signal of signals) process.on(signal, interrupt);
+  return { wanted: () => interrupted, release: () => signals.forEach((signal) => process.removeListener(signal, interrupt)) };
 }
 
-function writeJson(path: string, report: BenchReport): void {
-  const text = `${JSON.stringify(report, undefined, 2)}\n`;
-  if (path === "-") process.stdout.write(text);
-  else writeFileSync(path, text);
+async function present(report: BenchReport, options: BenchOptions, told: number, old: OldReport | undefined): Promise<BenchOutcome> {
+  const print = options.json === "-" ? note : (text: string): void => console.log(text);
+  print(cellTable(report.cells));
+  for (const { cell, reason } of report.skipped.slice(told)) note(`skipped: ${cell}: ${reason}`);
+  for (const { cell, reason } of report.failed) note(`not measured: ${cell}: ${reason}`);
+  const comparison = old === undefined ? undefined : compareReports(old.cells, cellsAsRead(report));
+  if (comparison !== undefined) print(comparisonText(comparison));
+  await writeFiles(report, options);
+  return comparison === undefined ? { report } : { report, comparison };
 }
 
-function estimate(plans: readonly CellPlan[]): number {
-  return plans.reduce(
-    (total, { driver, seconds }) =>
-      total + ROUNDS * (driver === "native" ? OVERHEAD_S.native + seconds * 3 : OVERHEAD_S.javascript + seconds * 4),
-    0,
-  );
+/** A file that cannot be written does not keep the other one from being written. */
+async function writeFiles(report: BenchReport, { json, html }: BenchOptions): Promise<void> {
+  const wrong: unknown[] = [];
+  const attempt = async (option: string, write: () => void | Promise<void>): Promise<void> => {
+    try {
+      await write();
+    } catch (error) {
+      wrong.push(new Error(`${option} could not be written: ${error instanceof Error ? error.message : String(error)}`, { cause: error }));
+    }
+  };
+  if (json !== undefined) await attempt(`--json ${json}`, () => writeJson(json, report));
+  if (html !== undefined) await attempt(`--html ${html}`, async () => await (await import("./report/report.ts")).writeReport(html, report));
+  if (wrong.length > 0) throw wrong[0];
 }
 
-function timeLeft(began: number, done: number, of: number): string {
-  if (done === 0) return "";
-  return `${Math.ceil((performance.now() - began) / done * (of - done) / 1000)} s left`;
+/** A comparison reads the new cells as it reads those of a file. */
+function cellsAsRead(report: BenchReport): OldReport["cells"] {
+  return report.cells.map((cell) => ({
+    ...cell,
+    cores: [cell.cores[0], cell.cores[1]],
+    runs: [...cell.runs],
+    run_lines_ns: cell.run_lines_ns === undefined ? undefined : [...cell.run_lines_ns],
+  }));
+}
+
+/** Two files that `--json` wrote. */
+export function compareFiles(before: string, after: string): Comparison {
+  const comparison = compareReports(readReport(before).cells, readReport(after).cells);
+  console.log(comparisonText(comparison));
+  return comparison;
 }
 
 function note(text: string): void {
   process.stderr.write(`${text}\n`);
-}
-
-/** Overwrites itself on a terminal, and says nothing elsewhere. */
-function line(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }
 
 if (import.meta.main) {
@@ -174,6 +167,6 @@ if (import.meta.main) {
     note("usage: bench/runner.ts lat|thr");
     process.exit(2);
   }
-  const { failed } = await runBench(kind, {});
-  if (failed.length > 0) process.exitCode = 1;
+  const { report } = await runBench(kind, {});
+  if (report.failed.length > 0) process.exitCode = 1;
 }

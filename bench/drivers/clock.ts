@@ -44,20 +44,24 @@ export class RoundTrips {
   readonly #samples: Float64Array;
   readonly #block: number;
   readonly #now: () => number;
+  readonly #limitNs: number;
   #taken = 0;
   #inBlock = 0;
   #last = 0;
+  #began = 0;
 
   /** `now` in nanoseconds: the native clock, because one runtime's own takes four times as long. */
-  constructor(roundTrips: number, block: number, now: () => number) {
+  constructor(roundTrips: number, block: number, now: () => number, limitSeconds = Number.POSITIVE_INFINITY) {
     this.#now = now;
     this.#samples = new Float64Array(Math.max(1, Math.ceil(roundTrips / block)));
     this.#block = block;
+    this.#limitNs = limitSeconds * 1e9;
   }
 
   /** The next round trip begins now, whatever was before it. */
   restart(): void {
     this.#last = this.#now();
+    if (this.#taken === 0) this.#began = this.#last;
     this.#inBlock = 0;
   }
 
@@ -68,16 +72,26 @@ export class RoundTrips {
     this.#samples[this.#taken++] = (now - this.#last) / this.#block;
     this.#last = now;
     this.#inBlock = 0;
-    return this.#taken === this.#samples.length;
+    return this.#taken === this.#samples.length || now - this.#began > this.#limitNs;
   }
 
   /** One way is half a round trip. */
   result(): LatencyResult {
     const sorted = this.#samples.slice(0, this.#taken).sort();
     const half = (fraction: number): number => percentile(sorted, fraction) / 2;
-    return { p50_ns: half(0.5), p99_ns: half(0.99), p999_ns: half(0.999), round_trips: this.#taken * this.#block, block: this.#block };
+    return {
+      p50_ns: half(0.5),
+      p99_ns: half(0.99),
+      p999_ns: half(0.999),
+      quantiles: FRACTIONS.map((fraction) => [fraction, half(fraction)] as const),
+      round_trips: this.#taken * this.#block,
+      block: this.#block,
+    };
   }
 }
+
+/** The same as zig/tools/bench_stats.zig. */
+const FRACTIONS = [0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999];
 
 /** Nearest rank. */
 export function percentile(sorted: ArrayLike<number>, fraction: number): number {

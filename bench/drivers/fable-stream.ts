@@ -4,6 +4,7 @@ import type { Reader, Writer } from "../../src/xio/cursor.ts";
 import type { Handle } from "../../src/xio/handle.ts";
 import { nowNs } from "./clock.ts";
 import { type Job, type StreamResult, WORD_BYTES, WORDS_PER_LINE } from "./job.ts";
+import { fill, isFilled, isNumbered, type Memory, memoryOf, messageMemory } from "./payload.ts";
 import { streamRuns } from "./stream.ts";
 
 export async function writeStream(native: Native, handle: Handle, job: Job): Promise<StreamResult> {
@@ -33,7 +34,7 @@ export async function readStream(native: Native, handle: Handle, job: Job): Prom
 }
 
 async function control(handle: Handle, job: Job, first: number, second: number): Promise<void> {
-  const words = new Float64Array(Math.max(2, job.sizeBytes / WORD_BYTES));
+  const words = new Float64Array(Math.max(2, Math.ceil(job.sizeBytes / WORD_BYTES)));
   words[0] = first;
   words[1] = second;
   await handle.send(new Uint8Array(words.buffer));
@@ -42,22 +43,22 @@ async function control(handle: Handle, job: Job, first: number, second: number):
 function writerOf(handle: Handle, job: Job): (messages: number, first: number) => Promise<void> {
   if (job.workload === "friendly") return (messages, first) => sendAll(handle, job, messages, first);
   const writer = handle.writer();
-  const words = new Float64Array(writer.bytes.buffer);
-  const stamp = job.workload === "zero-copy" ? stampLines : stampAll;
-  return (messages, first) => layOut(writer, words, job, stamp, messages, first);
+  const memory = memoryOf(writer.bytes.buffer);
+  const stamp = job.workload === "zero-copy" ? stampLines : fill;
+  return (messages, first) => layOut(writer, memory, job, stamp, messages, first);
 }
 
 function readerOf(handle: Handle, job: Job): (messages: number) => Promise<number> {
   if (job.workload === "friendly") return (messages) => receiveAll(handle, job, messages);
-  const check = job.workload === "zero-copy" ? checkLines : checkFirst;
+  const check = job.workload === "zero-copy" ? checkLines : CHECKS[job.check];
   return (messages) => walk(handle.reader(), job, check, messages);
 }
 
 // ---- friendly ----
 
 async function sendAll(handle: Handle, job: Job, messages: number, first: number): Promise<void> {
-  const words = new Float64Array(job.sizeBytes / WORD_BYTES);
-  const message = new Uint8Array(words.buffer);
+  const { words, bytes } = messageMemory(job.sizeBytes);
+  const message = bytes.subarray(0, job.sizeBytes);
   for (let sequence = first; sequence < first + messages; sequence++) {
     words[0] = sequence;
     const pending = handle.send(message);
@@ -81,49 +82,48 @@ async function receiveAll(handle: Handle, job: Job, messages: number): Promise<n
 
 // ---- cursors ----
 
-type Stamp = (words: Float64Array, at: number, count: number, sequence: number) => void;
-type Check = (words: Float64Array, at: number, count: number, sequence: number) => boolean;
+type Stamp = (memory: Memory, at: number, size: number, sequence: number) => void;
+type Check = (memory: Memory, at: number, size: number, sequence: number) => boolean;
 
-const stampAll: Stamp = (words, at, count, sequence) => {
-  for (let i = at; i < at + count; i++) words[i] = sequence;
+const CHECKS: Readonly<Record<Job["check"], Check>> = {
+  full: isFilled,
+  plain: isNumbered,
+  sequence: ({ words }, at, _size, sequence) => words[at / WORD_BYTES] === sequence,
 };
 
-const checkFirst: Check = (words, at, _count, sequence) => words[at] === sequence;
-
-const stampLines: Stamp = (words, at, count, sequence) => {
-  const end = at + count;
+const stampLines: Stamp = ({ words }, at, size, sequence) => {
+  const end = (at + size) / WORD_BYTES;
   const step = WORDS_PER_LINE;
-  for (let i = at; i < end; i += step) words[i] = sequence;
+  for (let i = at / WORD_BYTES; i < end; i += step) words[i] = sequence;
 };
 
-const checkLines: Check = (words, at, count, sequence) => {
-  const end = at + count;
+const checkLines: Check = ({ words }, at, size, sequence) => {
+  const end = (at + size) / WORD_BYTES;
   const step = WORDS_PER_LINE;
   let wrong = 0;
-  for (let i = at; i < end; i += step) if (words[i] !== sequence) wrong++;
+  for (let i = at / WORD_BYTES; i < end; i += step) if (words[i] !== sequence) wrong++;
   return wrong === 0;
 };
 
-async function layOut(writer: Writer, words: Float64Array, job: Job, stamp: Stamp, messages: number, first: number): Promise<void> {
+async function layOut(writer: Writer, memory: Memory, job: Job, stamp: Stamp, messages: number, first: number): Promise<void> {
   const end = first + messages;
   let sequence = first;
   for (;;) {
-    sequence = layOutSome(writer, words, job, stamp, sequence, end);
+    sequence = layOutSome(writer, memory, job, stamp, sequence, end);
     if (sequence === end) return;
     await writer.wait();
   }
 }
 
 /** As many as there is room for; the sequence of the next one. A function of its own, because V8 compiles loops in async ones badly. */
-function layOutSome(writer: Writer, words: Float64Array, job: Job, stamp: Stamp, first: number, end: number): number {
+function layOutSome(writer: Writer, memory: Memory, job: Job, stamp: Stamp, first: number, end: number): number {
   const { sizeBytes, batch } = job;
-  const count = sizeBytes / WORD_BYTES;
   let inBatch = 0;
   let sequence = first;
   for (; sequence < end; sequence++) {
     const at = writer.reserve(sizeBytes);
     if (at < 0) break;
-    stamp(words, at / WORD_BYTES, count, sequence);
+    stamp(memory, at, sizeBytes, sequence);
     writer.commit(sizeBytes);
     if (++inBatch === batch) {
       writer.flush();
@@ -151,16 +151,15 @@ interface Tally {
 /** As many as there are. */
 function walkSome(reader: Reader, job: Job, check: Check, messages: number, tally: Tally): void {
   const { sizeBytes } = job;
-  const count = sizeBytes / WORD_BYTES;
-  let memory = reader.bytes;
-  let words = new Float64Array(memory.buffer);
+  let mapped = reader.bytes;
+  let memory = memoryOf(mapped.buffer);
   let { sequence, wrong } = tally;
   for (; sequence < messages && reader.next(); sequence++) {
-    if (reader.bytes !== memory) {
-      memory = reader.bytes;
-      words = new Float64Array(memory.buffer);
+    if (reader.bytes !== mapped) {
+      mapped = reader.bytes;
+      memory = memoryOf(mapped.buffer);
     }
-    if (reader.length !== sizeBytes || !check(words, reader.offset / WORD_BYTES, count, sequence)) wrong++;
+    if (reader.length !== sizeBytes || !check(memory, reader.offset, sizeBytes, sequence)) wrong++;
   }
   tally.sequence = sequence;
   tally.wrong = wrong;

@@ -27,6 +27,8 @@ export interface Job {
   /** The core this process stays on; undefined leaves it to the scheduler. */
   readonly core?: number;
   readonly batch: number;
+  /** What is done with a payload: "sequence" looks at its first word only. See the runner's CheckName for the others. */
+  readonly check: "full" | "plain" | "sequence";
   /** Writes of a socket that may be under way at once (Deno's are asynchronous; a patient program awaits each). */
   readonly pipeline: number;
   /** Duration of one run of a stream. */
@@ -35,7 +37,9 @@ export interface Job {
   readonly messages?: number;
   /** Runs of a stream that count, after those that warm up. */
   readonly runs: number;
+  /** Fewer only where they take longer than {@link Job.limitSeconds}. */
   readonly roundTrips: number;
+  readonly limitSeconds: number;
   readonly restMs: number;
   /** Path of a Unix socket where the two ends meet, or (`connect`) the broker's. */
   readonly path: string;
@@ -46,6 +50,8 @@ export interface LatencyResult {
   readonly p50_ns: number;
   readonly p99_ns: number;
   readonly p999_ns: number;
+  /** [fraction, ns] for pictures of the distribution. */
+  readonly quantiles: readonly (readonly [number, number])[];
   readonly round_trips: number;
   /** Round trips per sample. */
   readonly block: number;
@@ -63,6 +69,9 @@ export type JobResult = LatencyResult | StreamResult;
 export function isStream(workload: Workload): boolean {
   return workload === "friendly" || workload === "cursor" || workload === "zero-copy";
 }
+
+/** Exit code for what this machine, or the trust between the ends, does not allow. */
+export const NOT_POSSIBLE = 3;
 
 /** Side 1 prints this when it listens. */
 export const READY = "ready";

@@ -1,5 +1,6 @@
 /** One end of a benchmark, in Bun or in Deno: `main.ts JOB`. Side 1 prints "ready", side 0 its result; anything wrong ends with exit code 1. */
 import process from "node:process";
+import { FableError } from "../../src/errors.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Native } from "../../src/native/native.ts";
 import { check } from "../../src/native/status.ts";
@@ -11,7 +12,7 @@ import { nowNs } from "./clock.ts";
 import { acceptByName, connectByName } from "./fable-connect.ts";
 import { pingFable, pongFable } from "./fable-ping.ts";
 import { readStream, writeStream } from "./fable-stream.ts";
-import { isStream, type Job, type JobResult, READY } from "./job.ts";
+import { isStream, type Job, type JobResult, NOT_POSSIBLE, READY } from "./job.ts";
 
 async function main(job: Job): Promise<void> {
   const native = loadNative();
@@ -59,6 +60,7 @@ try {
   // sockets of either runtime may linger; nothing is left to be done
   process.exit(0);
 } catch (error) {
-  console.error(error instanceof Error ? error.stack ?? error.message : String(error));
-  process.exit(1);
+  const impossible = error instanceof FableError && error.code === "UNSUPPORTED_TRANSPORT";
+  console.error(error instanceof Error && !impossible ? error.stack ?? error.message : String(error));
+  process.exit(impossible ? NOT_POSSIBLE : 1);
 }

@@ -1,38 +1,46 @@
 /** Cells of `fable bench`: what is measured, and what comes out of it (the JSON that others script against). */
+import { transportByName } from "../../src/transport/registry.ts";
 import type { TransportName, Trust } from "../../src/transport/transport.ts";
-import { isStream, type Workload } from "../drivers/job.ts";
-import type { RuntimeName } from "./checkout.ts";
-import { nativeLatency, nativeRate, placementOf, probe } from "./native.ts";
-import { type PairJob, pairLatency, pairRates, type Runtimes } from "./pairs.ts";
+import type { Workload } from "../drivers/job.ts";
+import type { Runtimes } from "./pairs.ts";
 import { lineOf, type Placement } from "./placement.ts";
-import type { Outcome, Sample, Task } from "./rounds.ts";
-import { median } from "./statistics.ts";
+import type { Outcome, Sample } from "./rounds.ts";
+import { expectedSpread, median, UNSTEADY } from "./statistics.ts";
 
 export type Kind = "lat" | "thr";
 export type Driver = "native" | "bun" | "deno" | "bun-deno" | "deno-bun";
-export type Waiting = "spin" | "futex" | "adaptive";
+export type Waiting = "spin" | "futex" | "adaptive" | "n/a";
+/** A transport, or the lower bound that stands beside them: an interrupt of the other core. */
+export type CellTransport = TransportName | "ipi";
+/** full: every byte is written and compared. plain: the sequence number is compared, and every byte read. */
+export type CheckName = "full" | "plain";
 
 export interface CellPlan {
   readonly kind: Kind;
-  readonly transport: TransportName;
+  readonly transport: CellTransport;
   readonly trust: Trust | "n/a";
   readonly driver: Driver;
   readonly size_bytes: number;
   readonly cores: readonly [number, number];
   readonly batch: number;
+  readonly check: CheckName;
   readonly seconds: number;
   readonly messages: number | undefined;
+  readonly rounds: number;
+  readonly burn_ns?: number;
 }
 
 export interface Cell {
   readonly kind: Kind;
-  readonly transport: TransportName;
+  readonly transport: CellTransport;
   readonly waiting: Waiting;
   readonly trust: Trust | "n/a";
   readonly driver: Driver;
+  /** 0 for the interrupt. */
   readonly size_bytes: number;
   readonly cores: readonly [number, number];
   readonly batch: number;
+  readonly check: CheckName;
   /** What both ends did; see bench/drivers/job.ts. Native ends are always in a loop of their own. */
   readonly workload: Workload | "native";
   /** line_ns around the cell, medians over its runs; null on one core. */
@@ -41,12 +49,26 @@ export interface Cell {
   readonly p50_ns?: number;
   readonly p99_ns?: number;
   readonly p999_ns?: number;
+  /** [fraction, ns], medians over the runs. */
+  readonly quantiles?: readonly (readonly [number, number])[];
+  /** Of the run with the fewest. */
+  readonly round_trips?: number;
+  /** The interrupt: the same call while the other core runs nothing of the process, so that nobody is interrupted. */
+  readonly idle_p50_ns?: number;
   readonly msgs_per_s?: number;
   readonly bytes_per_s?: number;
+  /** Natively: what comparing by itself reaches on memory in the first cache. */
+  readonly check_bytes_per_s?: number;
   /** One per run in fresh processes: p50_ns, or messages per second. */
   readonly runs: readonly number[];
-  /** Runs that do not count, because the placement changed during them. */
+  /** line_ns of each run, unless both ends share a core. */
+  readonly run_lines_ns?: readonly number[];
+  /** Runs that do not count, because the placement changed, or was not that of most. */
   readonly set_aside: number;
+  /** By how much, relatively, the figure is expected to differ when the command is repeated. */
+  readonly spread: number;
+  /** That is more than 15 %. */
+  readonly unsteady: boolean;
   readonly verified: true;
 }
 
@@ -56,9 +78,14 @@ export interface RunFigures {
   readonly main: number;
   readonly p99_ns?: number;
   readonly p999_ns?: number;
+  readonly quantiles?: readonly (readonly [number, number])[];
+  readonly round_trips?: number;
+  readonly idle_p50_ns?: number;
+  readonly check_bytes_per_s?: number;
 }
 
-const ROUND_TRIPS = 10_000;
+/** Each run has as many, unless a round trip takes milliseconds. */
+export const ROUND_TRIPS = 10_000;
 const MIN_RING_BYTES = 65_536;
 const MAX_RING_BYTES = 64 << 20;
 
@@ -69,77 +96,37 @@ export function ringFor(sizeBytes: number): number {
   return ring;
 }
 
-export function waitingOf(transport: TransportName): Waiting {
-  if (transport === "mempipe-spin") return "spin";
-  return transport === "mempipe-futex" ? "futex" : "adaptive";
+export function waitingOf(transport: CellTransport): Waiting {
+  const waiting = transport === "ipi" ? "kernel" : transportByName(transport).waiting;
+  return waiting === "kernel" ? "n/a" : waiting;
+}
+
+/** "n/a" where trust changes nothing. */
+export function trustOf(transport: CellTransport): Trust | "n/a" {
+  return transport === "ipi" ? "n/a" : transportByName(transport).trust;
 }
 
 export function runtimesOf(driver: Driver): Runtimes | undefined {
   if (driver === "native") return undefined;
-  const [first, second = first] = driver.split("-") as [RuntimeName, RuntimeName?];
+  const [first, second = first] = driver.split("-") as [Runtimes[0], Runtimes[0]?];
   return [first, second];
 }
 
-export function nameOf(plan: CellPlan): string {
-  return `${plan.kind} ${plan.transport} ${plan.trust} ${plan.driver} ${plan.size_bytes} B`;
+type Named = Pick<CellPlan, "kind" | "transport" | "trust" | "driver" | "size_bytes" | "cores" | "batch" | "check">;
+
+/** What tells a cell from every other of a report. */
+export function nameOf(cell: Named): string {
+  const cores = cell.cores.join(",");
+  if (cell.transport === "ipi") return `${cell.kind} ipi cores ${cores}`;
+  const trust = cell.trust === "n/a" ? "" : ` ${cell.trust}`;
+  const batch = cell.batch === 1 ? "" : ` by ${cell.batch}`;
+  return `${cell.kind} ${cell.transport}${trust} ${cell.driver} ${cell.size_bytes} B${batch} cores ${cores} ${cell.check}`;
 }
 
 /** How JavaScript ends behave in a cell: a forced spin looks all the time, everything else awaits. */
-function workloadOf(plan: CellPlan): Workload {
+export function workloadOf(plan: Pick<CellPlan, "kind" | "transport">): Workload {
   if (plan.kind === "thr") return "cursor";
   return plan.transport === "mempipe-spin" ? "spin" : "loop";
-}
-
-export function taskOf(plan: CellPlan): Task<RunFigures> {
-  const runtimes = runtimesOf(plan.driver);
-  return { name: nameOf(plan), run: () => runtimes === undefined ? runNative(plan) : runJavaScript(plan, runtimes) };
-}
-
-async function runNative(plan: CellPlan): Promise<Sample<RunFigures>> {
-  const options = {
-    transport: plan.transport,
-    trust: plan.trust === "n/a" ? "trusted" : plan.trust,
-    size: plan.size_bytes,
-    ring: ringFor(plan.size_bytes),
-    cores: plan.cores.join(","),
-    batch: plan.batch,
-    seconds: plan.seconds,
-    runs: 1,
-    ...(plan.messages === undefined ? {} : { messages: plan.messages }),
-  };
-  if (plan.kind === "lat") {
-    const got = await nativeLatency({ ...options, "round-trips": ROUND_TRIPS });
-    return { value: { main: got.p50_ns, p99_ns: got.p99_ns, p999_ns: got.p999_ns }, placement: placementOf(got) };
-  }
-  const got = await nativeRate(options);
-  return { value: { main: got.msgs_per_s }, placement: placementOf(got) };
-}
-
-async function runJavaScript(plan: CellPlan, runtimes: Runtimes): Promise<Sample<RunFigures>> {
-  const workload = workloadOf(plan);
-  const job: PairJob = {
-    runtimes,
-    workload,
-    transport: plan.transport,
-    trust: plan.trust === "n/a" ? "trusted" : plan.trust,
-    sizeBytes: plan.size_bytes,
-    ringBytes: ringFor(plan.size_bytes),
-    cores: plan.cores,
-    batch: plan.batch,
-    seconds: plan.seconds,
-    runs: 1,
-    roundTrips: ROUND_TRIPS,
-    ...(plan.messages === undefined ? {} : { messages: plan.messages }),
-  };
-  const before = await probe(plan.cores);
-  const value = await figuresOf(job);
-  return { value, placement: { before, after: await probe(plan.cores) } };
-}
-
-async function figuresOf(job: PairJob): Promise<RunFigures> {
-  if (isStream(job.workload)) return { main: median((await pairRates(job)).rates) };
-  const { p50_ns, p99_ns, p999_ns } = await pairLatency(job);
-  return { main: p50_ns, p99_ns, p999_ns };
 }
 
 /** Undefined if nothing counted. */
@@ -147,9 +134,11 @@ export function cellOf(plan: CellPlan, outcome: Outcome<RunFigures>): Cell | und
   const { samples } = outcome;
   if (samples.length === 0) return undefined;
   const of = (pick: (sample: Sample<RunFigures>) => number): number => median(samples.map(pick));
-  const main = of(({ value }) => value.main);
+  const runs = samples.map(({ value }) => value.main);
+  const oneCore = plan.cores[0] === plan.cores[1];
   const line = (pick: (placement: Placement) => number | null): number | null =>
-    plan.cores[0] === plan.cores[1] ? null : of(({ placement }) => pick(placement) ?? Number.NaN);
+    oneCore ? null : of(({ placement }) => pick(placement) ?? Number.NaN);
+  const spread = expectedSpread(runs);
   return {
     kind: plan.kind,
     transport: plan.transport,
@@ -159,15 +148,43 @@ export function cellOf(plan: CellPlan, outcome: Outcome<RunFigures>): Cell | und
     size_bytes: plan.size_bytes,
     cores: plan.cores,
     batch: plan.batch,
+    check: plan.check,
     workload: plan.driver === "native" ? "native" : workloadOf(plan),
     placement_before_ns: line(({ before }) => before),
     placement_after_ns: line(({ after }) => after),
-    ...(plan.kind === "lat"
-      ? { p50_ns: main, p99_ns: of(({ value }) => value.p99_ns ?? Number.NaN), p999_ns: of(({ value }) => value.p999_ns ?? Number.NaN) }
-      : { msgs_per_s: main, bytes_per_s: main * plan.size_bytes }),
-    runs: samples.map(({ value }) => value.main),
+    ...(plan.kind === "lat" ? latencyOf(samples, median(runs)) : rateOf(plan, samples, median(runs))),
+    runs,
+    ...(oneCore ? {} : { run_lines_ns: samples.map(({ placement }) => lineOf(placement)) }),
     set_aside: outcome.setAside.length,
+    spread,
+    unsteady: !(spread <= UNSTEADY),
     verified: true,
+  };
+}
+
+function latencyOf(samples: readonly Sample<RunFigures>[], p50: number): Partial<Cell> {
+  const of = (pick: (value: RunFigures) => number | undefined): number => median(samples.map(({ value }) => pick(value) ?? Number.NaN));
+  const trips = samples.flatMap(({ value }) => value.round_trips ?? []);
+  const fractions = samples[0]?.value.quantiles ?? [];
+  const idle = of((value) => value.idle_p50_ns);
+  return {
+    p50_ns: p50,
+    p99_ns: of(({ p99_ns }) => p99_ns),
+    p999_ns: of(({ p999_ns }) => p999_ns),
+    ...(fractions.length === 0
+      ? {}
+      : { quantiles: fractions.map(([q], index) => [q, of(({ quantiles }) => quantiles?.[index]?.[1])] as const) }),
+    ...(trips.length === 0 ? {} : { round_trips: Math.min(...trips) }),
+    ...(Number.isNaN(idle) ? {} : { idle_p50_ns: idle }),
+  };
+}
+
+function rateOf(plan: CellPlan, samples: readonly Sample<RunFigures>[], rate: number): Partial<Cell> {
+  const checks = samples.flatMap(({ value }) => value.check_bytes_per_s ?? []);
+  return {
+    msgs_per_s: rate,
+    bytes_per_s: rate * plan.size_bytes,
+    ...(checks.length === 0 ? {} : { check_bytes_per_s: median(checks) }),
   };
 }
 

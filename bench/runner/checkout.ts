@@ -18,9 +18,13 @@ export function commandOf(runtime: RuntimeName, program: string, args: readonly 
 }
 
 /** One sentence if something that was to be built or installed is not there. */
-export function missing(runtimes: readonly RuntimeName[]): string | undefined {
+export function missing(runtimes: readonly RuntimeName[] = []): string | undefined {
   if (!existsSync(nativeTool)) return `${nativeTool} is missing: run npm run build`;
   if (!existsSync(join(root, "zig-out/lib/libfable.so"))) return "the native library is missing: run npm run build";
-  const absent = runtimes.find((runtime) => !existsSync(join(root, "node_modules/.bin", runtime)));
-  return absent === undefined ? undefined : `${absent} is missing in node_modules: run npm ci`;
+  return runtimes.map(missingRuntime).find((sentence) => sentence !== undefined);
+}
+
+/** The same of one runtime. */
+export function missingRuntime(runtime: RuntimeName): string | undefined {
+  return existsSync(join(root, "node_modules/.bin", runtime)) ? undefined : `${runtime} is missing in node_modules: run npm ci`;
 }

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, loadavg, release, totalmem } from "node:os";
 import process from "node:process";
+import { parseCpuList } from "../../src/cli/machine.ts";
 import { VERSION } from "../../src/version.ts";
 import { root } from "./checkout.ts";
 import { start } from "./programs.ts";
@@ -23,9 +24,17 @@ export interface Environment {
   readonly mitigations: Readonly<Record<string, string>>;
   readonly bun: string;
   readonly deno: string;
+  readonly node: string;
   readonly zig: string;
   /** Load average of the last minute: other work spoils a measurement. */
   readonly load_before: number;
+}
+
+/** The cores that this process may use. */
+export function allowedCores(): readonly number[] {
+  const listed = /^Cpus_allowed_list:\s*(\S+)/m.exec(read("/proc/self/status"))?.[1];
+  const cores = parseCpuList(listed ?? "");
+  return cores.length > 0 ? cores : Array.from({ length: availableParallelism() }, (_, core) => core);
 }
 
 export async function describeEnvironment(): Promise<Environment> {
@@ -45,6 +54,7 @@ export async function describeEnvironment(): Promise<Environment> {
     mitigations: mitigations(),
     bun: await version(["node_modules/.bin/bun", "--version"]),
     deno: (await version(["node_modules/.bin/deno", "--version"])).split(" ")[1] ?? "",
+    node: (await version(["node", "--version"])).replace(/^v/, ""),
     zig: await version(["node_modules/.bin/zig", "version"]),
     load_before: loadavg()[0] ?? 0,
   };
@@ -85,7 +95,9 @@ function mitigations(): Readonly<Record<string, string>> {
 
 async function version(command: readonly string[]): Promise<string> {
   const [program = "", ...args] = command;
-  return (await start([`${root}/${program}`, ...args], 20_000).output.catch(() => "not installed")).split("\n")[0]!.trim();
+  return (await start([program.includes("/") ? `${root}/${program}` : program, ...args], 20_000).output.catch(() => "not installed")).split(
+    "\n",
+  )[0]!.trim();
 }
 
 async function revision(): Promise<string> {

@@ -16,7 +16,13 @@ export interface NativeLatency extends ToolOutput {
   readonly p50_ns: number;
   readonly p99_ns: number;
   readonly p999_ns: number;
+  readonly quantiles: readonly (readonly [number, number])[];
   readonly round_trips: number;
+}
+
+export interface NativeInterrupt extends NativeLatency {
+  /** The same call, with nobody to interrupt. */
+  readonly idle_p50_ns: number;
 }
 
 export interface NativeRate extends ToolOutput {
@@ -53,6 +59,11 @@ function command(name: string, options: NativeOptions): readonly string[] {
 
 export function nativeLatency(options: NativeOptions): Promise<NativeLatency> {
   return runJson(command("lat", options), TIMEOUT_MS);
+}
+
+/** Interrupting the other core, where a thread of the same process spins. */
+export function nativeInterrupt(options: NativeOptions): Promise<NativeInterrupt> {
+  return runJson(command("ipi", options), TIMEOUT_MS);
 }
 
 export function nativeRate(options: NativeOptions): Promise<NativeRate> {

@@ -27,9 +27,11 @@ const defaults: Omit<Job, "side" | "workload" | "path" | "core"> = {
   ringBytes: 65_536,
   batch: 16,
   pipeline: 1,
+  check: "sequence",
   seconds: 0.3,
   runs: 3,
   roundTrips: 10_000,
+  limitSeconds: 60,
   restMs: 2,
 };
 

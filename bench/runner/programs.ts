@@ -2,6 +2,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 
+import { NOT_POSSIBLE } from "../drivers/job.ts";
+import { NotPossible } from "./rounds.ts";
+
 /** A program that ended badly, with what it said. */
 export class ProgramFailed extends Error {
   override readonly name = "ProgramFailed";
@@ -57,7 +60,11 @@ export function start(command: readonly string[], timeoutMs: number, env: Readon
     running.delete(child);
     if (timedOut) failed(`did not end within ${timeoutMs / 1000} s`);
     else if (code === 0) output.resolve(stdout);
-    else failed(signal === null ? `exit code ${code}` : `ended by ${signal}`);
+    else if (code === NOT_POSSIBLE) {
+      const reason = new NotPossible((stderr.split("\n")[0] ?? "").replace(/^fable-bench: /, ""));
+      line.reject(reason);
+      output.reject(reason);
+    } else failed(signal === null ? `exit code ${code}` : `ended by ${signal}`);
     line.resolve(stdout);
   });
   // whoever waits for one of the two need not look at the other

@@ -1,7 +1,9 @@
 /**
  * Runs measurements in rounds: every task once per round, in reversed order every other round, so that slow changes of the machine hit all of
- * them alike. What was measured while the placement changed is set aside and repeated.
+ * them alike. What was measured while the placement changed is set aside and repeated; so is, if asked for, what was measured at another
+ * placement than most.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { alike, classOf, lineOf, type Placement, type PlacementClass } from "./placement.ts";
 
 export interface Sample<T> {
@@ -11,6 +13,12 @@ export interface Sample<T> {
 
 export interface Task<T> {
   readonly name: string;
+  /** Instead of those of all. */
+  readonly rounds?: number;
+  /** Tasks of one group run on the same cores: what is the usual placement there is found out for them together. */
+  readonly group?: string;
+  /** What a line costs there now. */
+  probe?(): Promise<number | null>;
   /** `forth` is false in every other round: what consists of two measurements does them in the other order. */
   run(forth: boolean): Promise<Sample<T>>;
 }
@@ -22,12 +30,14 @@ export interface Outcome<T> {
   readonly setAside: readonly Sample<T>[];
   /** Why a task ended early. */
   readonly error?: string;
+  /** That reason is the machine's, or of the kind of cell: nothing went wrong. */
+  readonly impossible?: true;
 }
 
 export interface RoundsOptions {
   readonly rounds: number;
-  /** Only samples of this placement count; undefined: any, as long as it does not change. */
-  readonly placement?: PlacementClass;
+  /** Only samples of this placement count; "most": of the one that most samples of the group had; undefined: any, as long as it does not change. */
+  readonly placement?: PlacementClass | "most";
   /** How often a sample may be repeated. */
   readonly repeats: number;
   readonly progress: (done: number, of: number, task: string) => void;
@@ -35,58 +45,124 @@ export interface RoundsOptions {
   readonly stopped: () => boolean;
 }
 
+/** Thrown by a task that this machine, or its trust, does not allow. */
+export class NotPossible extends Error {
+  override readonly name = "NotPossible";
+}
+
+interface Work<T> {
+  readonly task: Task<T>;
+  samples: Sample<T>[];
+  setAside: Sample<T>[];
+  error: Error | undefined;
+}
+
 export async function runRounds<T>(tasks: readonly Task<T>[], options: RoundsOptions): Promise<readonly Outcome<T>[]> {
-  const outcomes = tasks.map((task) => ({
-    task: task.name,
-    samples: [] as Sample<T>[],
-    setAside: [] as Sample<T>[],
-    error: undefined as string | undefined,
-  }));
-  const total = tasks.length * options.rounds;
+  const works = tasks.map((task): Work<T> => ({ task, samples: [], setAside: [], error: undefined }));
+  const roundsOf = ({ task }: Work<T>): number => task.rounds ?? options.rounds;
+  const total = works.reduce((sum, work) => sum + roundsOf(work), 0);
   let done = 0;
-  for (let round = 0; round < options.rounds; round++) {
+  for (let round = 0; round < Math.max(0, ...works.map(roundsOf)); round++) {
     const forth = round % 2 === 0;
-    const order = forth ? tasks.keys() : [...tasks.keys()].reverse();
-    for (const index of order) {
-      if (options.stopped()) return finished(outcomes);
-      const outcome = outcomes[index]!;
-      options.progress(done++, total, tasks[index]!.name);
-      if (outcome.error === undefined) outcome.error = await sampleOnce(tasks[index]!, forth, options, outcome.samples, outcome.setAside);
+    for (const work of forth ? works : [...works].reverse()) {
+      if (options.stopped()) return works.map(outcomeOf);
+      if (round >= roundsOf(work)) continue;
+      options.progress(done++, total, work.task.name);
+      if (work.error === undefined) await sampleOnce(work, forth, options);
     }
   }
-  return finished(outcomes);
+  if (options.placement === "most") await settleAll(works, roundsOf, options);
+  return works.map(outcomeOf);
 }
 
-function finished<T>(
-  outcomes: readonly { task: string; samples: Sample<T>[]; setAside: Sample<T>[]; error: string | undefined }[],
-): readonly Outcome<T>[] {
-  return outcomes.map(({ error, ...outcome }) => error === undefined ? outcome : { ...outcome, error });
+function outcomeOf<T>({ task, samples, setAside, error }: Work<T>): Outcome<T> {
+  return {
+    task: task.name,
+    samples,
+    setAside,
+    ...(error === undefined ? {} : { error: error.message }),
+    ...(error?.name === "NotPossible" ? { impossible: true as const } : {}),
+  };
 }
 
-async function sampleOnce<T>(
-  task: Task<T>,
-  forth: boolean,
-  options: RoundsOptions,
-  counted: Sample<T>[],
-  setAside: Sample<T>[],
-): Promise<string | undefined> {
+async function sampleOnce<T>(work: Work<T>, forth: boolean, options: RoundsOptions): Promise<void> {
   for (let attempt = 0; attempt <= options.repeats; attempt++) {
-    try {
-      const sample = await task.run(forth);
-      if (counts(sample.placement, options.placement)) {
-        counted.push(sample);
-        return undefined;
-      }
-      setAside.push(sample);
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
-    }
-    if (options.stopped()) return undefined;
+    if (await attemptOnce(work, forth, options, options.placement === "most" ? undefined : options.placement)) return;
+    if (options.stopped()) return;
   }
-  return undefined;
+}
+
+/** True if there is nothing to repeat: the sample counts, or the task failed. */
+async function attemptOnce<T>(work: Work<T>, forth: boolean, options: RoundsOptions, wanted: PlacementClass | undefined): Promise<boolean> {
+  try {
+    const sample = await work.task.run(forth);
+    const good = counts(sample.placement, wanted);
+    (good ? work.samples : work.setAside).push(sample);
+    return good;
+  } catch (error) {
+    // a program that was ended by whoever stops this did not fail
+    if (!options.stopped()) work.error = error instanceof Error ? error : new Error(String(error));
+    return true;
+  }
 }
 
 function counts(placement: Placement, wanted: PlacementClass | undefined): boolean {
-  if (!alike(placement)) return false;
-  return wanted === undefined || classOf(placement.before === null ? null : lineOf(placement)) === wanted;
+  return alike(placement) && (wanted === undefined || placementClass(placement) === wanted);
+}
+
+function placementClass(placement: Placement): PlacementClass {
+  return classOf(placement.before === null ? null : lineOf(placement));
+}
+
+// ---- the usual placement ----
+
+/** Looks, and pauses between them, until the usual placement is given up for a group. */
+const LOOKS = 40;
+const PAUSE_MS = 500;
+
+async function settleAll<T>(works: readonly Work<T>[], roundsOf: (work: Work<T>) => number, options: RoundsOptions): Promise<void> {
+  const groups = Map.groupBy(works, ({ task }) => task.group ?? "");
+  for (const group of groups.values()) {
+    const usual = usualPlacement(group.flatMap(({ samples }) => samples.map(({ placement }) => placement)));
+    if (usual === undefined) continue;
+    const patience = { looks: LOOKS };
+    for (const work of group) {
+      const { samples, setAside } = work;
+      work.samples = samples.filter(({ placement }) => placementClass(placement) === usual);
+      work.setAside = [...setAside, ...samples.filter(({ placement }) => placementClass(placement) !== usual)];
+    }
+    for (const work of group) await refill(work, roundsOf(work), usual, patience, options);
+  }
+}
+
+/** The class of most of them. */
+export function usualPlacement(placements: readonly Placement[]): PlacementClass | undefined {
+  const counted = [...Map.groupBy(placements, placementClass)].sort(([, a], [, b]) => b.length - a.length);
+  return counted[0]?.[0];
+}
+
+/** Takes the samples that a task lacks, whenever the placement is right. */
+async function refill<T>(
+  work: Work<T>,
+  rounds: number,
+  usual: PlacementClass,
+  patience: { looks: number },
+  options: RoundsOptions,
+): Promise<void> {
+  let attempts = (rounds - work.samples.length) * (options.repeats + 1);
+  while (work.samples.length < rounds && attempts-- > 0 && work.error === undefined && !options.stopped()) {
+    if (!await placedAs(work.task, usual, patience, options)) return;
+    options.progress(work.samples.length, rounds, `${work.task.name} again`);
+    await attemptOnce(work, work.samples.length % 2 === 0, options, usual);
+  }
+}
+
+async function placedAs<T>(task: Task<T>, usual: PlacementClass, patience: { looks: number }, options: RoundsOptions): Promise<boolean> {
+  if (task.probe === undefined) return true;
+  while (patience.looks > 0 && !options.stopped()) {
+    if (classOf(await task.probe()) === usual) return true;
+    patience.looks--;
+    await sleep(PAUSE_MS);
+  }
+  return false;
 }

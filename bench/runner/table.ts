@@ -1,11 +1,11 @@
 /** Tables for people: cells of `fable bench` as aligned text. */
-import type { Cell } from "./cells.ts";
+import { type Cell, ROUND_TRIPS } from "./cells.ts";
 
 export function cellTable(cells: readonly Cell[]): string {
   if (cells.length === 0) return "no cell was measured";
   const header = cells[0]!.kind === "lat"
-    ? ["transport", "trust", "driver", "size", "cores", "p50", "p99", "p99.9", "over line", "line", "runs"]
-    : ["transport", "trust", "driver", "size", "cores", "batch", "messages/s", "bytes/s", "line", "runs"];
+    ? ["transport", "trust", "driver", "size", "cores", "check", "p50", "p99", "p99.9", "over line", "line", "± repeated", "runs", ""]
+    : ["transport", "trust", "driver", "size", "cores", "batch", "check", "messages/s", "bytes/s", "line", "± repeated", "runs", ""];
   return aligned([header, ...cells.map(row)]);
 }
 
@@ -16,12 +16,15 @@ function row(cell: Cell): readonly string[] {
   const head = [cell.transport, cell.trust, cell.driver, `${cell.size_bytes}`, cell.cores.join(",")];
   const tail = [
     line === undefined ? "-" : time(line),
+    Number.isFinite(cell.spread) ? `${(cell.spread * 100).toFixed(0)} %` : "?",
     `${cell.runs.length}${cell.set_aside === 0 ? "" : ` (+${cell.set_aside} set aside)`}`,
+    remarks(cell),
   ];
   if (cell.kind === "lat") {
     const p50 = cell.p50_ns ?? Number.NaN;
     return [
       ...head,
+      cell.check,
       time(p50),
       time(cell.p99_ns ?? Number.NaN),
       time(cell.p999_ns ?? Number.NaN),
@@ -32,10 +35,18 @@ function row(cell: Cell): readonly string[] {
   return [
     ...head,
     `${cell.batch}`,
+    cell.check,
     scaled(cell.msgs_per_s ?? Number.NaN, ["", " k", " M", " G"]),
     `${scaled(cell.bytes_per_s ?? Number.NaN, [" B", " kB", " MB", " GB"])}/s`,
     ...tail,
   ];
+}
+
+/** What makes a figure worth less than it looks. */
+function remarks(cell: Cell): string {
+  const few = cell.round_trips !== undefined && cell.round_trips < ROUND_TRIPS;
+  return [cell.unsteady ? "unsteady" : "", few ? `${cell.round_trips} round trips only: each takes long` : ""].filter((one) => one !== "")
+    .join(", ");
 }
 
 /** Columns of equal width, numbers as they come. */

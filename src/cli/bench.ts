@@ -4,42 +4,72 @@
  */
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import type { TransportName } from "../transport/transport.ts";
 import { CommandFailed } from "./failure.ts";
 import { type CoreChoice, UsageError } from "./usage.ts";
-import type { Driver } from "./words.ts";
+import type { BenchTransport, Driver } from "./words.ts";
 
 /** What `runBench` of bench/runner.ts is given; what is not said is its to choose. */
 export interface BenchOptions {
-  readonly transport?: readonly TransportName[];
+  readonly transport?: readonly BenchTransport[];
   readonly size?: readonly number[];
   readonly cores?: CoreChoice;
   readonly driver?: readonly Driver[];
   readonly trust?: "trusted" | "untrusted" | "both";
+  readonly check?: "full" | "plain" | "both";
   readonly seconds?: number;
   readonly messages?: number;
   readonly batch?: number;
+  readonly rounds?: number;
   /** A path, or "-" for stdout. */
   readonly json?: string;
   readonly html?: string;
+  /** An earlier report. */
+  readonly compare?: string;
+}
+
+interface Comparison {
+  readonly cells: readonly { readonly verdict: string }[];
 }
 
 interface Runner {
-  runBench(kind: "lat" | "thr", options: BenchOptions): Promise<{ readonly failed: readonly unknown[] }>;
+  runBench(kind: "lat" | "thr", options: BenchOptions): Promise<{
+    readonly report: { readonly failed: readonly unknown[]; readonly interrupted: boolean };
+    readonly comparison?: Comparison;
+  }>;
+  compareFiles(before: string, after: string): Comparison;
 }
 
 export async function bench(kind: "lat" | "thr", options: BenchOptions): Promise<void> {
-  const runner = runnerUrl(import.meta.url);
-  if (!existsSync(fileURLToPath(runner))) {
-    throw new CommandFailed(`the benchmark is part of a checkout, and ${fileURLToPath(runner)} is not there`);
-  }
-  const { runBench } = await import(runner.href) as Runner;
-  const { failed } = await runBench(kind, options).catch((error: unknown) => {
-    // The benchmark is loaded beside this bundle and has classes of its own.
-    throw error instanceof Error && error.name === "UsageError" ? new UsageError(error.message, 'see "fable bench --help"') : error;
-  });
+  const { report, comparison } = await (await runner()).runBench(kind, options).catch(usage);
   // The report has named them.
+  const { failed, interrupted } = report;
+  if (interrupted) throw new CommandFailed("interrupted; what was finished is kept");
   if (failed.length > 0) throw new CommandFailed(`${failed.length} ${failed.length === 1 ? "cell was" : "cells were"} not measured`);
+  if (comparison !== undefined) assertNotSlower(comparison);
+}
+
+/** `fable bench compare OLD NEW`. */
+export async function compare(before: string, after: string): Promise<void> {
+  const { compareFiles } = await runner();
+  assertNotSlower(await Promise.resolve().then(() => compareFiles(before, after)).catch(usage));
+}
+
+function assertNotSlower({ cells }: Comparison): void {
+  const slower = cells.filter(({ verdict }) => verdict === "slower").length;
+  if (slower > 0) throw new CommandFailed(`${slower} ${slower === 1 ? "cell" : "cells"} became slower`);
+}
+
+async function runner(): Promise<Runner> {
+  const url = runnerUrl(import.meta.url);
+  if (!existsSync(fileURLToPath(url))) {
+    throw new CommandFailed(`the benchmark is part of a checkout, and ${fileURLToPath(url)} is not there`);
+  }
+  return await import(url.href) as Runner;
+}
+
+/** The benchmark is loaded beside this bundle and has classes of its own. */
+function usage(error: unknown): never {
+  throw error instanceof Error && error.name === "UsageError" ? new UsageError(error.message, 'see "fable bench --help"') : error;
 }
 
 /** Seen from the source of this file, and from the bundle in dist/. */

@@ -8,7 +8,7 @@ import { VERSION } from "../version.ts";
 import { describeFailure } from "./failure.ts";
 import { createOutput, type Output, processEnvironment } from "./output.ts";
 import { parseCores, parseCount, parseSeconds, parseSize, parseSizes, parseWord, parseWords, UsageError } from "./usage.ts";
-import { DRIVERS, SORTS, TRANSPORTS, TRUSTS } from "./words.ts";
+import { BENCH_TRANSPORTS, DRIVERS, SORTS, TRANSPORTS, TRUSTS } from "./words.ts";
 
 /** Runs one command line; gives the exit status. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -149,25 +149,46 @@ function addDoctor(root: Command): void {
 
 function addBench(root: Command): void {
   const command = sub(root, "bench", "latency and throughput of the transports, each cell beside the cost of one cache line");
-  command.argument("<kind>", "lat or thr");
-  command.option("--transport <list>", `of ${TRANSPORTS.join(", ")}, or all`, value((text) => parseWords(text, TRANSPORTS)));
-  command.option("--size <list>", "message sizes, as in 64,4K,64K", value((text) => parseSizes(text, 1, 2 ** 26)));
-  command.option("--cores <cores>", "two numbers as in 0,1, or same, or all", value(parseCores));
+  command.argument("<kind>", "lat or thr; or compare, with the files of two reports");
+  command.argument("[files...]", "compare: the old report and the new one");
+  const transports = `of ${TRANSPORTS.join(", ")}, and ipi (lat: interrupting the other core); or all`;
+  command.option("--transport <list>", transports, value((text) => parseWords(text, BENCH_TRANSPORTS)));
+  command.option("--size <list>", "message sizes from 8 bytes on, as in 64,4K,64K", value((text) => parseSizes(text, 1, 2 ** 26)));
+  command.option("--cores <cores>", "two numbers as in 0,1, or same, or all (every ordered pair)", value(parseCores));
   command.option("--driver <list>", `of ${DRIVERS.join(", ")}, or all`, value((text) => parseWords(text, DRIVERS)));
   command.option("--trust <trust>", "trusted, untrusted or both", value((text) => parseWord(text, ["trusted", "untrusted", "both"])));
-  command.option("--seconds <s>", "time per cell", value((text) => parseSeconds(text)));
-  command.option("--messages <n>", "messages per cell instead of time", value((text) => parseCount(text, 1)));
-  command.option("--batch <n>", "messages per publication (thr)", value((text) => parseCount(text, 1, 65_536)));
+  const checks = "full (every byte compared), plain (every byte read) or both (default: thr both, lat full)";
+  command.option("--check <check>", checks, value((text) => parseWord(text, ["full", "plain", "both"])));
+  command.option("--seconds <s>", "time of one run of a cell (default: 0.2)", value((text) => parseSeconds(text)));
+  command.option(
+    "--messages <n>",
+    "exactly so many messages (lat: round trips) per run instead of time",
+    value((text) => parseCount(text, 1)),
+  );
+  command.option("--batch <n>", "messages per publication (thr, default: 16)", value((text) => parseCount(text, 1, 65_536)));
+  command.option("--rounds <n>", "runs of each cell (default: 11, of JavaScript 7)", value((text) => parseCount(text, 1, 1000)));
   command.option("--json <file>", "write the cells there; - is stdout");
   command.option("--html <file>", "write a report there");
+  command.option("--compare <file>", "an earlier --json report of the same cells: says what became slower (exit 1) or faster");
   examples(command, [
     "fable bench lat",
+    "fable bench lat --transport all --trust both --cores all --json lat.json",
     "fable bench thr --transport mempipe,unix --size 64,4K --driver bun",
-    "fable bench lat --cores same --json -",
+    "fable bench thr --transport mempipe-spin,tcp --check plain --batch 1",
+    "fable bench thr --transport unix --size 64 --messages 1000000 --rounds 1",
+    "fable bench thr --json old.json && git switch topic && npm run build && fable bench thr --compare old.json",
+    "fable bench compare old.json new.json",
   ]);
-  command.action(async (kind: string, options) => {
-    const parsed = usage(() => parseWord(kind, ["lat", "thr"] as const));
-    await (await import("./bench.ts")).bench(parsed, options);
+  command.action(async (kind: string, files: readonly string[], options) => {
+    const parsed = usage(() => parseWord(kind, ["lat", "thr", "compare"] as const));
+    const { bench, compare } = await import("./bench.ts");
+    if (parsed !== "compare" && files.length > 0) throw new UsageError(`"${files[0]}" is too much`, 'see "fable bench --help"');
+    if (parsed !== "compare") return await bench(parsed, options);
+    const [before, after, more] = files;
+    if (before === undefined || after === undefined || more !== undefined) {
+      throw new UsageError("compare wants the files of two reports", 'see "fable bench --help"');
+    }
+    await compare(before, after);
   });
 }
 

@@ -7,12 +7,13 @@ import type { StreamResult } from "../../bench/drivers/job.ts";
 import { streamRuns } from "../../bench/drivers/stream.ts";
 import { markdown } from "../../bench/figures/report.ts";
 import { type Measured, resultOf, type Row, verdictOf } from "../../bench/figures/row.ts";
-import { type BenchOptions, planCells } from "../../bench/runner.ts";
 import { cellOf, ringFor } from "../../bench/runner/cells.ts";
-import { nativeLatency, nativeRate } from "../../bench/runner/native.ts";
+import { nativeInterrupt, nativeLatency, nativeRate } from "../../bench/runner/native.ts";
+import { type BenchOptions, planCells } from "../../bench/runner/options.ts";
 import { runPair } from "../../bench/runner/pairs.ts";
 import { alike, classOf, type Placement } from "../../bench/runner/placement.ts";
-import { runRounds, type Sample, type Task } from "../../bench/runner/rounds.ts";
+import { announcement, ProgressLine } from "../../bench/runner/progress.ts";
+import { NotPossible, runRounds, type Sample, type Task } from "../../bench/runner/rounds.ts";
 import { median, spread } from "../../bench/runner/statistics.ts";
 import { cellTable, scaled } from "../../bench/runner/table.ts";
 
@@ -38,7 +39,19 @@ describe("statistics", () => {
       return trips.done();
     });
     assert.deepEqual(done, [false, false, false, false, false, false, false, true]);
-    assert.deepEqual(trips.result(), { p50_ns: 50, p99_ns: 100, p999_ns: 100, round_trips: 8, block: 4 });
+    const { quantiles, ...result } = trips.result();
+    assert.deepEqual(result, { p50_ns: 50, p99_ns: 100, p999_ns: 100, round_trips: 8, block: 4 });
+    assert.deepEqual(quantiles.filter(([fraction]) => fraction === 0.01 || fraction === 0.9999), [[0.01, 50], [0.9999, 100]]);
+  });
+
+  test("round trips that take long are cut short, and no sample is invented", () => {
+    let now = 0;
+    const trips = new RoundTrips(10_000, 1, () => now += 8e6, 0.1);
+    trips.restart();
+    let taken = 1;
+    while (!trips.done()) taken++;
+    assert.equal(taken, 13);
+    assert.equal(trips.result().round_trips, 13);
   });
 
   test("numbers for people", () => {
@@ -109,6 +122,21 @@ describe("rounds", () => {
     assert.deepEqual([wanted?.samples.length, wanted?.setAside.length], [1, 2]);
   });
 
+  test("what was measured at another placement than most is set aside and measured again when it is the usual one", async () => {
+    const far: Placement = { before: 220, after: 222 };
+    const lines = [220, 220, 51];
+    const task = (placements: Placement[]): Task<number> => ({
+      name: "a",
+      group: "0,1",
+      rounds: 3,
+      probe: async () => lines.shift() ?? 50,
+      run: async () => ({ value: 1, placement: placements.shift() ?? NEAR }),
+    });
+    const outcomes = await runRounds([task([far, NEAR, far]), task([])], { ...quietly, rounds: 1, placement: "most" });
+    assert.deepEqual(outcomes.map(({ samples, setAside }) => [samples.length, setAside.length]), [[3, 2], [3, 0]]);
+    assert.deepEqual(lines, [], "it looked until the placement was right");
+  });
+
   test("a task that fails is not tried again, and a stop keeps what is there", async () => {
     let tries = 0;
     const failing: Task<number> = {
@@ -124,31 +152,84 @@ describe("rounds", () => {
     const [stopped] = await runRounds([task("a", log, [])], { ...quietly, rounds: 5, stopped: () => log.length >= 2 });
     assert.equal(stopped?.samples.length, 2);
   });
+
+  test("what the machine does not allow is told from what went wrong, and a program ended by a stop did not fail", async () => {
+    const throwing = (error: Error): Task<number> => ({ name: error.name, run: () => Promise.reject(error) });
+    const outcomes = await runRounds([throwing(new NotPossible("no such call")), throwing(new Error("broken"))], { ...quietly, rounds: 2 });
+    assert.deepEqual(outcomes.map(({ error, impossible }) => [error, impossible]), [["no such call", true], ["broken", undefined]]);
+    let stopped = false;
+    const ended: Task<number> = {
+      name: "ended",
+      run: () => {
+        stopped = true;
+        return Promise.reject(new Error("ended by SIGKILL"));
+      },
+    };
+    const [outcome] = await runRounds([ended], { ...quietly, rounds: 2, stopped: () => stopped });
+    assert.deepEqual([outcome?.error, outcome?.samples.length], [undefined, 0]);
+  });
 });
 
 describe("cells", () => {
-  test("every combination once; kernel transports have no trust", () => {
-    const plans = planCells("thr", {
+  test("every combination once; trust only where it means something, both checks of a stream", () => {
+    const { cells, skipped } = planCells("thr", {
       transport: ["mempipe", "unix"],
       size: [64, 4096],
       driver: ["native", "bun-deno"],
       trust: "both",
       cores: [0, 1],
-    });
-    assert.equal(plans.length, 2 * 2 * 3);
-    assert.deepEqual(new Set(plans.filter(({ transport }) => transport === "unix").map(({ trust }) => trust)), new Set(["n/a"]));
-    assert.ok(plans.every(({ batch }) => batch === 16));
-    assert.deepEqual(planCells("lat", { cores: "same" }).map(({ cores, batch }) => [...cores, batch]), Array(4).fill([0, 0, 1]));
+    }, [0, 1]);
+    assert.equal(cells.length, 2 * 2 * 3 * 2);
+    assert.deepEqual(skipped, []);
+    assert.deepEqual(new Set(cells.filter(({ transport }) => transport === "unix").map(({ trust }) => trust)), new Set(["n/a"]));
+    assert.ok(cells.every(({ batch }) => batch === 16));
     assert.deepEqual([64, 4096, 65_536, 64 << 20].map(ringFor), [65_536, 65_536, 1 << 20, 64 << 20]);
   });
 
+  test("cores: the ones this process may use, every ordered pair, one", () => {
+    const pairs = (cores: BenchOptions["cores"], allowed: readonly number[]) =>
+      planCells("lat", { transport: ["mempipe"], ...(cores === undefined ? {} : { cores }) }, allowed).cells.map((cell) =>
+        cell.cores.join()
+      );
+    assert.deepEqual(pairs("all", [0, 3]), ["0,0", "0,3", "3,0", "3,3"]);
+    assert.deepEqual([pairs("same", [2, 3]), pairs(undefined, [2, 3]), pairs([3, 2], [2, 3])], [["2,2"], ["2,3"], ["3,2"]]);
+    assert.throws(() => pairs(undefined, [1]), { name: "UsageError", message: /no second core.*--cores same/ });
+    assert.throws(() => pairs([0, 1], [1]), { name: "UsageError", message: /core 0 is not there.*--cores same/ });
+  });
+
+  test("what can never be is skipped by name, and nothing else", () => {
+    const { cells, skipped } = planCells("lat", { transport: ["vmsplice-coop", "ipi", "shmem-pipe"], trust: "both", cores: "all" }, [0, 1]);
+    assert.equal(cells.filter(({ transport }) => transport === "ipi").length, 2);
+    assert.equal(cells.filter(({ transport }) => transport === "shmem-pipe").length, 8);
+    assert.equal(skipped.filter(({ cell }) => cell.startsWith("lat vmsplice-coop untrusted native 64 B cores")).length, 4);
+    assert.equal(skipped.filter(({ cell }) => cell.startsWith("lat ipi cores")).length, 2);
+    assert.throws(() => planCells("lat", { transport: ["vmsplice-coop"], trust: "untrusted" }, [0, 1]), {
+      name: "UsageError",
+      message: /not trusted/,
+    });
+    assert.throws(() => planCells("thr", { transport: ["ipi"] }, [0, 1]), { name: "UsageError", message: /carries no messages/ });
+  });
+
   test("options that cannot be are usage errors", () => {
-    const wrong: readonly BenchOptions[] = [{ size: [15] }, { size: [20] }, { cores: [0, 4095] }, { html: "report.html" }];
-    for (const options of wrong) assert.throws(() => planCells("lat", options), { name: "UsageError" }, JSON.stringify(options));
+    const wrong: readonly BenchOptions[] = [{ size: [7] }, { cores: [0, 4095] }];
+    for (const options of wrong) assert.throws(() => planCells("lat", options, [0, 1]), { name: "UsageError" }, JSON.stringify(options));
+  });
+
+  test("the plan says what it will take, progress what is left", () => {
+    const { cells } = planCells("thr", { transport: ["unix", "tcp"], size: [64], seconds: 1, rounds: 4 }, [0, 1]);
+    assert.match(announcement(cells), /^4 cells, 16 runs of 1 s: about 5 s per cell and 20 s in all; Ctrl-C/);
+    assert.match(announcement(planCells("thr", { messages: 500 }, [0, 1]).cells), /runs of 500 messages/);
+    const written: string[] = [];
+    let now = 0;
+    const show = (isTTY: boolean): ProgressLine => new ProgressLine({ isTTY, write: (text: string) => written.push(text) }, () => now);
+    const [terminal, file] = [show(true), show(false)];
+    for (now = 0; now <= 40_000; now += 10_000) for (const line of [terminal, file]) line.show(now / 10_000, 8, "a cell");
+    assert.equal(written.filter((text) => text.startsWith("\r")).length, 5);
+    assert.deepEqual(written.filter((text) => !text.startsWith("\r")), ["3/8 50 s left, a cell\n"]);
   });
 
   test("figures are medians over the runs that count", () => {
-    const [plan] = planCells("lat", { cores: [0, 1], transport: ["mempipe-spin"] });
+    const [plan] = planCells("lat", { cores: [0, 1], transport: ["mempipe-spin"] }, [0, 1]).cells;
     const sample = (main: number): Sample<{ main: number; p99_ns: number; p999_ns: number }> => ({
       value: { main, p99_ns: main * 2, p999_ns: main * 3 },
       placement: NEAR,
@@ -156,7 +237,8 @@ describe("cells", () => {
     const cell = cellOf(plan!, { task: "", samples: [sample(60), sample(50), sample(70)], setAside: [sample(500)] });
     assert.deepEqual([cell?.p50_ns, cell?.p99_ns, cell?.p999_ns, cell?.runs, cell?.set_aside], [60, 120, 180, [60, 50, 70], 1]);
     assert.deepEqual([cell?.placement_before_ns, cell?.placement_after_ns, cell?.waiting, cell?.verified], [50, 52, "spin", true]);
-    assert.match(cellTable([cell!]), /mempipe-spin +trusted +native +64 +0,1 +60\.0 ns +120 ns +180 ns +1\.18x/);
+    assert.deepEqual([cell?.run_lines_ns, cell?.check, cell?.unsteady], [[51, 51, 51], "full", true]);
+    assert.match(cellTable([cell!]), /mempipe-spin +trusted +native +64 +0,1 +full +60\.0 ns +120 ns +180 ns +1\.18x/);
     assert.equal(cellOf(plan!, { task: "", samples: [], setAside: [] }), undefined);
   });
 });
@@ -206,17 +288,38 @@ describe("figures", () => {
 });
 
 describe("small cells", { skip: availableParallelism() < 2 }, () => {
-  test("native: every transport, verified", async () => {
-    for (const transport of ["mempipe-spin", "mempipe", "mempipe-futex", "unix", "raw-unix"]) {
-      for (const trust of transport.includes("unix") ? ["trusted"] : ["trusted", "untrusted"]) {
-        const options = { transport, trust, size: 200, runs: 1, placement: "no" };
-        const latency = await nativeLatency({ ...options, "round-trips": 50 });
-        assert.equal(latency.runs.length, 1);
-        assert.ok(latency.p50_ns > 0 && latency.p50_ns <= latency.p999_ns);
-        const rate = await nativeRate({ ...options, messages: 5000, batch: 3 });
-        assert.ok(rate.msgs_per_s > 0 && rate.messages === 5000);
-      }
+  test("native: every way of waiting and looking, odd sizes, verified", async () => {
+    const cells = [
+      ["mempipe-spin", "trusted", "full", 9],
+      ["mempipe-spin", "untrusted", "plain", 200],
+      ["mempipe", "trusted", "plain", 64],
+      ["mempipe-futex", "untrusted", "full", 8],
+      ["unix", "trusted", "plain", 201],
+      ["shmem-pipe", "untrusted", "full", 67],
+      ["raw-unix", "trusted", "plain", 64],
+    ] as const;
+    for (const [transport, trust, check, size] of cells) {
+      const options = { transport, trust, check, size, runs: 1, placement: "no" };
+      const latency = await nativeLatency({ ...options, "round-trips": 50 });
+      assert.deepEqual([latency.runs.length, latency.round_trips], [1, 50], transport);
+      assert.ok(latency.p50_ns > 0 && latency.p50_ns <= latency.p999_ns);
+      assert.equal(latency.quantiles.find(([fraction]) => fraction === 0.5)?.[1], latency.p50_ns);
+      const rate = await nativeRate({ ...options, messages: 5000, batch: 3 });
+      assert.ok(rate.msgs_per_s > 0 && rate.messages === 5000);
+      assert.equal((rate.check_bytes_per_s ?? 0) > 0, check === "full");
     }
+  });
+
+  test("native: what is not allowed is refused as that", async () => {
+    await assert.rejects(nativeLatency({ transport: "vmsplice-coop", trust: "untrusted" }), {
+      name: "NotPossible",
+      message: /vmsplice-coop is not possible/,
+    });
+  });
+
+  test("native: an interrupt of the other core", async () => {
+    const got = await nativeInterrupt({ cores: "0,1", "round-trips": 200, seconds: 0.2 });
+    assert.ok(got.p50_ns > 0 && got.idle_p50_ns > 0 && got.p50_ns <= got.p999_ns);
   });
 
   test("between runtimes: streams and round trips, over FABLE and over a socket", async () => {
@@ -230,6 +333,18 @@ describe("small cells", { skip: availableParallelism() < 2 }, () => {
           JSON.stringify(result),
         );
       }
+    }
+  });
+
+  test("between runtimes: both checks, odd sizes, a path through the kernel", async () => {
+    const few = { runtimes: ["deno", "bun"], messages: 300, runs: 1, roundTrips: 20 } as const;
+    for (const check of ["full", "plain"] as const) {
+      const stream = await runPair({ ...few, workload: "cursor", check, sizeBytes: 77, transport: "pipe" });
+      assert.ok("rates" in stream && stream.rates[0]! > 0);
+      const spin = await runPair({ ...few, workload: "spin", check, sizeBytes: 13, transport: "mempipe-spin" });
+      assert.ok("p50_ns" in spin && spin.p50_ns > 0);
+      const loop = await runPair({ ...few, workload: "loop", check, sizeBytes: 1001 });
+      assert.ok("p50_ns" in loop && loop.p50_ns > 0);
     }
   });
 });

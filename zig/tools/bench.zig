@@ -8,6 +8,7 @@ const os = @import("bench_os.zig");
 const stats = @import("bench_stats.zig");
 const line = @import("bench_line.zig");
 const limits = @import("bench_limit.zig");
+const ipi = @import("bench_ipi.zig");
 const lat = @import("bench_lat.zig");
 const thr = @import("bench_thr.zig");
 const gap = @import("bench_gap.zig");
@@ -24,6 +25,7 @@ pub fn main(init: std.process.Init.Minimal) void {
     var options = options_of.parse(arguments[2..]);
     fit(&options);
     run(command, options) catch |err| os.die(1, "{s} failed: {s}", .{ command, switch (err) {
+        error.Pin => "a core cannot be used; `taskset -p $$` shows which ones can",
         error.Wrong => "a message arrived damaged, out of order or of another size",
         error.Size => "--size must be a multiple of 8 and go into --ring at least twice",
         else => @errorName(err),
@@ -35,7 +37,7 @@ fn fit(options: *Options) void {
     while (options.ring_bytes < 64 << 20 and options.size_bytes > options.ring_bytes / 4) options.ring_bytes *= 2;
 }
 
-const Command = enum { lat, thr, line, limit, gap };
+const Command = enum { lat, thr, line, limit, ipi, gap };
 
 fn run(command: []const u8, options: Options) !void {
     switch (std.meta.stringToEnum(Command, command) orelse os.die(2, "unknown command {s}\n{s}", .{ command, options_of.usage })) {
@@ -43,6 +45,7 @@ fn run(command: []const u8, options: Options) !void {
         .thr => try throughput(options),
         .line => try bounce(options),
         .limit => try limit(options),
+        .ipi => try interrupt(options),
         .gap => try gaps(options),
     }
 }
@@ -94,6 +97,13 @@ fn placement(name: []const u8, value: ?f64) void {
     if (value) |ns| put(",\"{s}\":{d:.2}", .{ name, ns }) else put(",\"{s}\":null", .{name});
 }
 
+/// Of the last run.
+fn distribution(quantiles: [stats.fractions.len]f64) void {
+    put(",\"quantiles\":[", .{});
+    for (stats.fractions, quantiles, 0..) |fraction, ns, i| put("{s}[{d},{d:.2}]", .{ if (i == 0) "" else ",", fraction, ns });
+    put("]", .{});
+}
+
 // ---- commands ----
 
 fn latency(options: Options) !void {
@@ -103,6 +113,7 @@ fn latency(options: Options) !void {
     var p50: [1000]f64 = undefined;
     var p99: [1000]f64 = undefined;
     var p999: [1000]f64 = undefined;
+    var quantiles: [stats.fractions.len]f64 = undefined;
     var samples: usize = 0;
     for (0..options.runs) |i| {
         const got = try lat.measure(options);
@@ -110,6 +121,7 @@ fn latency(options: Options) !void {
         p99[i] = got.p99;
         p999[i] = got.p999;
         samples += got.samples;
+        quantiles = got.quantiles;
     }
     placement("placement_after_ns", try place(options));
     list("runs", p50[0..options.runs]);
@@ -117,7 +129,8 @@ fn latency(options: Options) !void {
     put(",\"p50_ns\":{d:.2},\"p99_ns\":{d:.2},\"p999_ns\":{d:.2}", .{
         stats.median(p50[0..options.runs]), stats.median(p99[0..options.runs]), stats.median(p999[0..options.runs]),
     });
-    put(",\"round_trips\":{d},\"rest_ns\":{d},\"verified\":true", .{ samples, options.rest_ns });
+    distribution(quantiles);
+    put(",\"round_trips\":{d},\"rest_ns\":{d},\"check\":\"{t}\",\"verified\":true", .{ samples, options.rest_ns, options.check });
     finish();
 }
 
@@ -133,7 +146,22 @@ fn throughput(options: Options) !void {
     put(",\"msgs_per_s\":{d:.0},\"bytes_per_s\":{d:.0},\"messages\":{d},\"check\":\"{t}\"", .{
         median, median * @as(f64, @floatFromInt(options.size_bytes)), messages, options.check,
     });
-    put(",\"check_bytes_per_s\":{d:.0},\"verified\":true", .{try thr.checkRate(options.size_bytes)});
+    if (options.check == .full) put(",\"check_bytes_per_s\":{d:.0}", .{try thr.checkRate(options.size_bytes)});
+    put(",\"verified\":true", .{});
+    finish();
+}
+
+fn interrupt(options: Options) !void {
+    if (options.cores[0] == options.cores[1]) os.die(2, "an interrupt goes to another core: --cores A,B", .{});
+    put("{{\"kind\":\"ipi\",\"cores\":[{d},{d}]", .{ options.cores[0], options.cores[1] });
+    placement("placement_before_ns", try place(options));
+    const got = try ipi.measure(options);
+    placement("placement_after_ns", try place(options));
+    list("runs", &.{got.running.p50});
+    put(",\"p50_ns\":{d:.2},\"p99_ns\":{d:.2},\"p999_ns\":{d:.2}", .{ got.running.p50, got.running.p99, got.running.p999 });
+    put(",\"idle_p50_ns\":{d:.2},\"idle_p99_ns\":{d:.2}", .{ got.idle.p50, got.idle.p99 });
+    distribution(got.running.quantiles);
+    put(",\"round_trips\":{d}", .{got.running.samples});
     finish();
 }
 

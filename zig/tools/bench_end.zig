@@ -95,7 +95,7 @@ pub const End = struct {
     /// Both directions go on through `code`: each end orders its own and waits for the other's.
     fn move(handle: u32, channel: *Channel, code: u32, options: Options) void {
         const status = fable_switch(handle, code, options.ring_bytes, 1);
-        if (status == fable.status.UNSUPPORTED) os.die(1, "{t} is not possible here, or not to an untrusted peer", .{options.transport});
+        if (status == fable.status.UNSUPPORTED) os.die(3, "{t} is not possible here, or not to an untrusted peer", .{options.transport});
         check(status, "order another transport");
         var nothing: [1]u8 = undefined;
         while (@intFromEnum(channel.out.kind) != code or @intFromEnum(channel.in.kind) != code or channel.epochs.phase != .idle) {

@@ -7,6 +7,7 @@ const payload = @import("bench_payload.zig");
 const ends = @import("bench_end.zig");
 const raw = @import("bench_raw.zig");
 const Options = @import("bench_options.zig").Options;
+const Check = payload.Check;
 const End = ends.End;
 
 /// The last round trip says so, because a slow transport (spinning on one core) is cut short.
@@ -18,18 +19,25 @@ pub const Run = struct {
     channel: ends.Meeting,
     streams: raw.Streams,
     samples: []u32,
+    /// The clock looks at ticks only: anything else would cost as much as a message.
+    ns_per_tick: f64,
 };
+
+/// Samples of a run that goes on for a time.
+const most_samples = 1 << 19;
 
 /// Percentiles in nanoseconds, one way.
 pub fn measure(options: Options) !stats.Percentiles {
-    const sample_bytes = try os.shared(std.mem.alignForward(usize, @as(usize, options.round_trips) * 4, 4096));
+    const most: u32 = if (options.least_seconds == 0) options.round_trips else @max(options.round_trips, most_samples);
+    const sample_bytes = try os.shared(std.mem.alignForward(usize, @as(usize, most) * 4, 4096));
     defer os.unmap(sample_bytes);
     const run: Run = .{
         .options = options,
         .meeting = try os.Meeting.create(),
         .channel = try ends.Meeting.create(),
         .streams = try raw.connect(options.transport),
-        .samples = std.mem.bytesAsSlice(u32, sample_bytes)[0..options.round_trips],
+        .samples = std.mem.bytesAsSlice(u32, sample_bytes)[0..most],
+        .ns_per_tick = os.calibrate(),
     };
     defer for (run.channel.sockets) |fd| os.close(fd);
     defer run.streams.close();
@@ -55,32 +63,43 @@ fn side(run: Run, which: u1) void {
 /// Counts round trips, takes the samples, and says when it is enough.
 pub const Clock = struct {
     run: Run,
-    warm_up: u32,
-    limit_ns: u64,
+    warm_up: u64,
+    /// In ticks: no more than the first, no less than the second; the warm-up takes a tenth of the first at most.
+    limit: u64,
+    least: u64,
     began: u64,
     last: u64,
     round: u64 = 0,
     rest: bool,
 
     pub fn start(run: Run) Clock {
-        const long = @max(run.options.seconds, 0.5) * 10;
+        const now = os.ticks();
         return .{
             .run = run,
             .warm_up = @min(run.options.round_trips / 4 + 64, 20_000),
-            .limit_ns = @intFromFloat(long * 1e9),
-            .began = os.nowNs(),
-            .last = os.ticks(),
+            .limit = toTicks(run, @max(run.options.seconds, 0.5) * 10),
+            .least = toTicks(run, run.options.least_seconds),
+            .began = now,
+            .last = now,
             .rest = run.options.rest_ns != 0,
         };
+    }
+
+    fn toTicks(run: Run, seconds: f64) u64 {
+        return @intFromFloat(seconds * 1e9 / run.ns_per_tick);
     }
 
     /// The sequence of the next round trip.
     pub inline fn next(c: *Clock) u64 {
         if (c.rest) c.pause();
-        var sequence = c.round;
-        if (c.round + 1 == c.warm_up + c.run.samples.len) sequence |= last_bit;
-        if (c.round % 64 == 63 and os.nowNs() - c.began > c.limit_ns) sequence |= last_bit;
-        return sequence;
+        const took = c.last -% c.began;
+        if (c.round < c.warm_up) {
+            if (took > c.limit / 10) c.warm_up = c.round;
+            return c.round;
+        }
+        const samples = c.round - c.warm_up + 1;
+        const enough = samples >= c.run.options.round_trips and took >= c.least;
+        return if (enough or samples == c.run.samples.len or took > c.limit) c.round | last_bit else c.round;
     }
 
     noinline fn pause(c: *Clock) void {
@@ -91,10 +110,11 @@ pub const Clock = struct {
 
     pub inline fn done(c: *Clock) void {
         const now = os.ticks();
-        // a time-limited cell may end inside the warm-up: then that is all there is
-        const index = if (c.round >= c.warm_up) c.round - c.warm_up else 0;
-        c.run.samples[index] = std.math.cast(u32, now - c.last) orelse std.math.maxInt(u32);
-        c.run.meeting.sides[0].result[1] = index + 1;
+        if (c.round >= c.warm_up) {
+            const index = c.round - c.warm_up;
+            c.run.samples[index] = std.math.cast(u32, now - c.last) orelse std.math.maxInt(u32);
+            c.run.meeting.sides[0].result[1] = index + 1;
+        }
         c.last = now;
         c.round += 1;
     }
@@ -102,15 +122,17 @@ pub const Clock = struct {
 
 fn ring(run: Run, which: u1, end: *End, comptime spin: bool) void {
     const size = run.options.size_bytes;
+    if (run.options.check != .full) return ringOf(run, which, end, spin, .plain, size);
     // the two sizes that the targets are about get loops of their own, as a program with one kind of message has
     switch (size) {
-        48 => ringOf(run, which, end, spin, 48),
-        64 => ringOf(run, which, end, spin, 64),
-        else => ringOf(run, which, end, spin, size),
+        48 => ringOf(run, which, end, spin, .full, 48),
+        64 => ringOf(run, which, end, spin, .full, 64),
+        else => ringOf(run, which, end, spin, .full, size),
     }
 }
 
-inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, size: u32) void {
+inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, comptime how: Check, size: u32) void {
+    const burn = burnOf(run);
     var wrong: u64 = 0;
     var writer = end.writeCursor();
     var reader = end.readCursor();
@@ -120,7 +142,7 @@ inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, size: u32)
             const sequence = clock.next();
             put(&writer, end, spin, size, sequence);
             const message = take(&reader, &writer, end, spin);
-            wrong |= check(message, size, sequence);
+            wrong |= check(how, message, size, sequence);
             reader.release();
             clock.done();
             if (sequence & last_bit != 0) break;
@@ -130,8 +152,9 @@ inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, size: u32)
         while (true) : (round += 1) {
             const message = take(&reader, &writer, end, spin);
             const sequence = sequenceOf(message);
-            wrong |= check(message, size, sequence) | (sequence & ~last_bit ^ round);
+            wrong |= check(how, message, size, sequence) | (sequence & ~last_bit ^ round);
             reader.release();
+            if (burn != 0) os.burn(burn);
             put(&writer, end, spin, size, sequence);
             if (sequence & last_bit != 0) break;
         }
@@ -146,8 +169,13 @@ inline fn sequenceOf(message: []const u8) u64 {
     return std.mem.readInt(u64, message[0..8], .little);
 }
 
-inline fn check(message: []const u8, size: u32, sequence: u64) u64 {
-    return payload.check(message.ptr, size, sequence) | (message.len ^ size);
+inline fn check(comptime how: Check, message: []const u8, size: u32, sequence: u64) u64 {
+    return payload.verify(how, message.ptr, size, sequence) | (message.len ^ size);
+}
+
+/// For both ends at once, in ticks: the one that answers burns it.
+fn burnOf(run: Run) u64 {
+    return @intFromFloat(@as(f64, @floatFromInt(run.options.burn_ns * 2)) / run.ns_per_tick);
 }
 
 inline fn put(writer: *ends.WriteCursor, end: *End, comptime spin: bool, size: u32, sequence: u64) void {
@@ -185,20 +213,23 @@ inline fn take(reader: *ends.ReadCursor, writer: *ends.WriteCursor, end: *End, c
 fn inPlace(run: Run, which: u1, end: *End) void {
     switch (end.channel.out.transport) {
         inline else => |*out| switch (end.channel.in.transport) {
-            inline else => |*in| pingPong(run, which, end, out, in),
+            inline else => |*in| switch (run.options.check) {
+                inline else => |how| pingPong(run, which, end, how, out, in),
+            },
         },
     }
 }
 
-fn pingPong(run: Run, which: u1, end: *End, out: anytype, in: anytype) void {
+fn pingPong(run: Run, which: u1, end: *End, comptime how: Check, out: anytype, in: anytype) void {
     const size = run.options.size_bytes;
+    const burn = burnOf(run);
     var wrong: u64 = 0;
     if (which == 0) {
         var clock: Clock = .start(run);
         while (true) {
             const sequence = clock.next();
             putInto(out, end, size, sequence);
-            wrong |= check(next(in, end), size, sequence);
+            wrong |= check(how, next(in, end), size, sequence);
             drop(in);
             clock.done();
             if (sequence & last_bit != 0) break;
@@ -206,8 +237,9 @@ fn pingPong(run: Run, which: u1, end: *End, out: anytype, in: anytype) void {
     } else while (true) {
         const message = next(in, end);
         const sequence = sequenceOf(message);
-        wrong |= check(message, size, sequence);
+        wrong |= check(how, message, size, sequence);
         drop(in);
+        if (burn != 0) os.burn(burn);
         putInto(out, end, size, sequence);
         if (sequence & last_bit != 0) break;
     }

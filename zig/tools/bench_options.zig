@@ -47,7 +47,7 @@ pub const Transport = enum {
     }
 };
 pub const Trust = enum { trusted, untrusted };
-pub const Check = enum { full, sequence };
+pub const Check = @import("bench_payload.zig").Check;
 
 pub const Options = struct {
     transport: Transport = .@"mempipe-spin",
@@ -61,6 +61,8 @@ pub const Options = struct {
     check: Check = .full,
     round_trips: u32 = 20_000,
     runs: u32 = 5,
+    /// Latency goes on for as long, and takes more round trips then; 0: it does not.
+    least_seconds: f64 = 0,
     /// 0: `seconds` decides.
     messages: u64 = 0,
     seconds: f64 = 0.2,
@@ -68,18 +70,23 @@ pub const Options = struct {
     rest_ns: u64 = 0,
     spin_ns: u32 = 50_000,
     placement: bool = true,
+    /// Burnt per message by each end: a slow-down of known size, to see whether comparing two reports finds it.
+    burn_ns: u64 = 0,
 };
 
 pub const usage =
     \\usage: fable-bench COMMAND [OPTION VALUE]…      one JSON object on stdout
     \\  lat     one-way latency of a ping-pong      thr    rate of a stream
     \\  line    one cache line between the cores    limit  fill → read limit of the machine for --size, --ring and --batch
+    \\  ipi     an interrupt of the other core and its answer, halved (membarrier)
     \\  gap     silences of a stream while it moves between --transport and --to, --round-trips times
     \\options
     \\  --transport mempipe-spin|mempipe-futex|mempipe|unix|tcp|tcp-nodelay|pipe|vmsplice-coop|shmem-pipe
     \\              or raw-unix|raw-tcp|raw-tcp-nodelay|raw-pipe: the plain system calls   --trust trusted|untrusted
-    \\  --size BYTES  --ring BYTES  --cores A,B  --batch N  --check full|sequence  --runs N
+    \\  --size BYTES  --ring BYTES  --cores A,B  --batch N  --check full|plain|sequence  --runs N
     \\  --round-trips N  --messages N  --seconds S  --rest-ns N  --spin-ns N  --placement yes|no
+    \\  --least-seconds S: a ping-pong goes on for as long
+    \\exit status: 2 wrong usage, 3 not possible on this machine or for this trust, 1 anything else that failed
     \\
 ;
 
@@ -127,13 +134,16 @@ fn set(options: *Options, key: []const u8, value: []const u8) void {
         options.messages = number(u64, key, value);
     } else if (is(key, "--rest-ns")) {
         options.rest_ns = number(u64, key, value);
+    } else if (is(key, "--burn-ns")) {
+        options.burn_ns = number(u64, key, value);
     } else if (is(key, "--spin-ns")) {
         options.spin_ns = number(u32, key, value);
     } else if (is(key, "--placement")) {
         options.placement = is(value, "yes");
     } else if (is(key, "--seconds")) {
-        options.seconds = std.fmt.parseFloat(f64, value) catch os.die(2, "{s} wants a number, not {s}", .{ key, value });
-        if (!(options.seconds > 0 and options.seconds <= 3600)) os.die(2, "--seconds is up to 3600", .{});
+        options.seconds = seconds(key, value);
+    } else if (is(key, "--least-seconds")) {
+        options.least_seconds = seconds(key, value);
     } else if (is(key, "--cores")) {
         const comma = std.mem.indexOfScalar(u8, value, ',') orelse os.die(2, "--cores wants A,B", .{});
         options.cores = .{ number(u32, key, value[0..comma]), number(u32, key, value[comma + 1 ..]) };
@@ -142,6 +152,12 @@ fn set(options: *Options, key: []const u8, value: []const u8) void {
 
 fn number(comptime T: type, key: []const u8, value: []const u8) T {
     return std.fmt.parseInt(T, value, 10) catch os.die(2, "{s} wants a number, not {s}", .{ key, value });
+}
+
+fn seconds(key: []const u8, value: []const u8) f64 {
+    const read = std.fmt.parseFloat(f64, value) catch os.die(2, "{s} wants a number, not {s}", .{ key, value });
+    if (!(read > 0 and read <= 3600)) os.die(2, "{s} is up to 3600", .{key});
+    return read;
 }
 
 fn word(comptime E: type, key: []const u8, value: []const u8) E {

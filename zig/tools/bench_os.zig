@@ -51,6 +51,12 @@ pub fn calibrate() f64 {
 }
 var cached_ns_per_tick: f64 = 0;
 
+/// Lets `count` ticks pass.
+pub noinline fn burn(count: u64) void {
+    const began = ticks();
+    while (ticks() -% began < count) {}
+}
+
 pub fn failed(rc: usize) bool {
     return @as(isize, @bitCast(rc)) < 0 and @as(isize, @bitCast(rc)) > -4096;
 }
@@ -95,7 +101,7 @@ pub fn say(bytes: []const u8) void {
     }
 }
 
-/// Ends the process with one sentence on stderr. 2 is a usage error, 1 a failed measurement.
+/// Ends the process with one sentence on stderr. 2 is a usage error, 3 what this machine or trust does not allow, 1 a failed measurement.
 pub fn die(code: u8, comptime format: []const u8, arguments: anytype) noreturn {
     var buffer: [512]u8 = undefined;
     const text = std.fmt.bufPrint(&buffer, "fable-bench: " ++ format ++ "\n", arguments) catch "fable-bench: failed\n";
@@ -152,6 +158,6 @@ pub fn pair(cores: [2]u32, limit_s: u32, context: anytype, comptime run: fn (@Ty
         if (status == 0) continue;
         // children die with this process
         if (status & 0x7f == @intFromEnum(linux.SIG.ALRM)) die(1, "the measurement did not end within {d} s; is a core taken by something else?", .{limit_s});
-        linux.exit_group(1);
+        linux.exit_group(if (status & 0x7f == 0) @intCast(status >> 8 & 0xff) else 1);
     }
 }

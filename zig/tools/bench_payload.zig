@@ -56,11 +56,70 @@ pub inline fn check(from: [*]const u8, size: usize, sequence: u64) u64 {
     return rest | @reduce(.Or, wrong);
 }
 
+pub const Check = enum {
+    /// every byte is compared
+    full,
+    /// the sequence number is compared, and every byte is loaded
+    plain,
+    /// the sequence number is compared, and nothing else looked at
+    sequence,
+};
+
+pub inline fn verify(comptime how: Check, from: [*]const u8, size: usize, sequence: u64) u64 {
+    return switch (how) {
+        .full => check(from, size, sequence),
+        .plain => readThrough(from, size, sequence),
+        .sequence => checkSequence(from, size, sequence),
+    };
+}
+
+/// `verify` where what to do is known at run time only.
+pub inline fn verifyAs(how: Check, from: [*]const u8, size: usize, sequence: u64) u64 {
+    return switch (how) {
+        inline else => |known| verify(known, from, size, sequence),
+    };
+}
+
+/// Loads every byte as a program does that uses the payload, and compares the sequence number. The loads are folded, two registers wide as in
+/// `check`, into a value that the compiler has to produce.
+inline fn readThrough(from: [*]const u8, size: usize, sequence: u64) u64 {
+    if (size < 8) return check(from, size, sequence);
+    const words: [*]const u64 = @ptrCast(@alignCast(from));
+    const count = size / 8;
+    var seen: Vec = @splat(0);
+    var i: usize = 0;
+    while (i + 2 * lanes <= count) : (i += 2 * lanes) {
+        const one: *align(8) const Vec = @ptrCast(words + i);
+        const two: *align(8) const Vec = @ptrCast(words + i + lanes);
+        seen |= one.* | two.*;
+    }
+    while (i + lanes <= count) : (i += lanes) {
+        const one: *align(8) const Vec = @ptrCast(words + i);
+        seen |= one.*;
+    }
+    var rest: u64 = 0;
+    while (i < count) : (i += 1) rest |= words[i];
+    for (count * 8..size) |k| rest |= from[k];
+    std.mem.doNotOptimizeAway(rest | @reduce(.Or, seen));
+    return words[0] ^ sequence;
+}
+
 /// Only the first word: the sequence number (messages shorter than that are checked in full).
 pub inline fn checkSequence(from: [*]const u8, size: usize, sequence: u64) u64 {
     if (size < 8) return check(from, size, sequence);
     const word: *const u64 = @ptrCast(@alignCast(from));
     return word.* ^ sequence;
+}
+
+test "the sequence number counts whatever else is looked at" {
+    var buffer: [257]u8 align(8) = undefined;
+    for ([_]usize{ 8, 9, 63, 64, 129, 257 }) |size| {
+        fill(&buffer, size, 41);
+        inline for (.{ .full, .plain, .sequence }) |how| {
+            try std.testing.expectEqual(0, verify(how, &buffer, size, 41));
+            try std.testing.expect(verifyAs(how, &buffer, size, 42) != 0);
+        }
+    }
 }
 
 test "every byte counts" {

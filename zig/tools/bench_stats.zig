@@ -2,14 +2,20 @@
 
 const std = @import("std");
 
-pub const Percentiles = struct { p50: f64, p90: f64, p99: f64, p999: f64, min: f64, max: f64, samples: usize };
+/// What pictures of a distribution are drawn from.
+pub const fractions = [_]f64{ 0.01, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999 };
+
+pub const Percentiles = struct { p50: f64, p90: f64, p99: f64, p999: f64, min: f64, max: f64, samples: usize, quantiles: [fractions.len]f64 };
 
 /// Sorts `samples` (ticks) in place and scales. The counter may advance in steps (26 ticks, 10 ns, on Zen 5), so a percentile is
 /// interpolated inside its step, as for grouped data: with ten thousand samples of random phase that restores the resolution.
 pub fn percentiles(samples: []u32, scale: f64) Percentiles {
     std.sort.pdq(u32, samples, {}, std.sort.asc(u32));
     const step = counterStep(samples);
+    var quantiles: [fractions.len]f64 = undefined;
+    for (&quantiles, fractions) |*quantile, fraction| quantile.* = at(samples, fraction, step) * scale;
     return .{
+        .quantiles = quantiles,
         .p50 = at(samples, 0.5, step) * scale,
         .p90 = at(samples, 0.9, step) * scale,
         .p99 = at(samples, 0.99, step) * scale,
@@ -61,6 +67,7 @@ test "nearest rank" {
     try std.testing.expectEqual(5.0, p.p99);
     try std.testing.expectEqual(0.5, p.min);
     try std.testing.expectEqual(5.0, p.max);
+    for (p.quantiles[1..], p.quantiles[0 .. fractions.len - 1]) |later, earlier| try std.testing.expect(later >= earlier);
     var values = [_]f64{ 3, 1, 2, 10 };
     try std.testing.expectEqual(2.5, median(&values));
 }

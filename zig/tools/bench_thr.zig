@@ -1,5 +1,6 @@
 //! Throughput: a stream of messages in one direction, published in batches. Every message carries its 64-bit sequence number; the reader
-//! checks it, and with --check full every byte of the payload too. The clock runs from the writer's first store to the reader's last check.
+//! checks it, and with --check full every byte of the payload too. The first tenth warms up: the clock runs from the reader's check of its last
+//! message to that of the last one of all.
 
 const std = @import("std");
 const os = @import("bench_os.zig");
@@ -7,6 +8,7 @@ const payload = @import("bench_payload.zig");
 const ends = @import("bench_end.zig");
 const raw = @import("bench_raw.zig");
 const Options = @import("bench_options.zig").Options;
+const Check = payload.Check;
 const End = ends.End;
 
 pub const Run = struct {
@@ -15,6 +17,7 @@ pub const Run = struct {
     channel: ends.Meeting,
     streams: raw.Streams,
     messages: u64,
+    ns_per_tick: f64,
 };
 
 /// Messages per second of one run of `messages`.
@@ -25,14 +28,19 @@ pub fn measure(options: Options, messages: u64) !f64 {
         .channel = try ends.Meeting.create(),
         .streams = try raw.connect(options.transport),
         .messages = messages,
+        .ns_per_tick = os.calibrate(),
     };
     defer for (run.channel.sockets) |fd| os.close(fd);
     defer run.streams.close();
     try os.pair(options.cores, @intFromFloat(@ceil(options.seconds * 20 + 60)), run, side);
-    const writer = run.meeting.sides[0].result;
     const reader = run.meeting.sides[1].result;
     if (reader[1] != 0) return error.Wrong;
-    return @as(f64, @floatFromInt(messages)) * 1e9 / @as(f64, @floatFromInt(@max(reader[0] - writer[0], 1)));
+    return @as(f64, @floatFromInt(messages - reader[3])) * 1e9 / @as(f64, @floatFromInt(@max(reader[0] - reader[2], 1)));
+}
+
+/// How many messages warm up.
+pub fn warmUp(messages: u64) u64 {
+    return messages / 10;
 }
 
 /// How many messages take about `seconds`, found by runs of growing length. Fast ones count: a trial may have been interrupted.
@@ -43,7 +51,7 @@ pub fn messagesFor(options: Options) !u64 {
         var rate: f64 = 0;
         for (0..3) |_| rate = @max(rate, try measure(options, messages));
         const wanted: u64 = @intFromFloat(@max(64, rate * options.seconds));
-        if (messages * 4 >= wanted) return wanted;
+        if (messages * 16 >= wanted) return wanted;
         messages = @min(wanted, messages * 32);
     }
 }
@@ -62,23 +70,31 @@ fn side(run: Run, which: u1) void {
 }
 
 fn ring(run: Run, which: u1, end: *End, comptime spin: bool) void {
-    const full = run.options.check == .full;
+    // many loops are inlined here, one for each thing that a compiler should know about them
+    @setEvalBranchQuota(20_000);
     const size = run.options.size_bytes;
+    if (run.options.burn_ns != 0) return ringOf(run, which, end, spin, .full, true, size);
     // a program with one kind of message has a loop for it; the sizes of the targets get theirs
-    switch (size) {
-        inline 64, 4096, 65536 => |known| if (full) ringOf(run, which, end, spin, true, known) else ringOf(run, which, end, spin, false, known),
-        else => if (full) ringOf(run, which, end, spin, true, size) else ringOf(run, which, end, spin, false, size),
+    switch (run.options.check) {
+        inline else => |how| switch (size) {
+            inline 64, 4096, 65536 => |known| ringOf(run, which, end, spin, how, false, known),
+            else => ringOf(run, which, end, spin, how, false, size),
+        },
     }
 }
 
-inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, comptime full: bool, size: u32) void {
-    if (which == 0) writeRing(run, end, spin, size) else readRing(run, end, spin, full, size);
+inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, comptime how: Check, comptime burning: bool, size: u32) void {
+    if (which == 0) writeRing(run, end, spin, burning, size) else readRing(run, end, spin, how, burning, size);
 }
 
-inline fn writeRing(run: Run, end: *End, comptime spin: bool, size: u32) void {
+/// One message's share, by each end: the slower one decides the rate.
+inline fn burn(run: Run) void {
+    os.burn(@intFromFloat(@as(f64, @floatFromInt(run.options.burn_ns)) / run.ns_per_tick));
+}
+
+inline fn writeRing(run: Run, end: *End, comptime spin: bool, comptime burning: bool, size: u32) void {
     const batch = run.options.batch;
     var c = end.writeCursor();
-    run.meeting.sides[0].result[0] = os.nowNs();
     var sequence: u64 = 0;
     while (sequence < run.messages) {
         const stop = @min(sequence + batch, run.messages);
@@ -89,6 +105,7 @@ inline fn writeRing(run: Run, end: *End, comptime spin: bool, size: u32) void {
             };
             payload.fill(room.ptr, size, sequence);
             c.commit(size);
+            if (burning) burn(run);
         }
         c.flush();
     }
@@ -110,42 +127,53 @@ inline fn waitForRoom(c: *ends.WriteCursor, end: *End, comptime spin: bool, size
     }
 }
 
-inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime full: bool, size: u32) void {
+inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime how: Check, comptime burning: bool, size: u32) void {
     var c = end.readCursor();
-    var wrong: u64 = 0;
+    const result = &run.meeting.sides[1].result;
     var sequence: u64 = 0;
-    while (sequence < run.messages) {
-        const message = c.next() orelse wait: {
-            if (spin) break :wait end.spinFor(&c, 0);
-            c.settle();
-            end.wait(1);
-            c = end.readCursor();
-            continue;
-        };
-        wrong |= message.len ^ size;
-        wrong |= if (full) payload.check(message.ptr, size, sequence) else payload.checkSequence(message.ptr, size, sequence);
-        c.release();
-        sequence += 1;
+    for ([_]u64{ warmUp(run.messages), run.messages }) |stop| {
+        result[2] = os.nowNs();
+        result[3] = sequence;
+        var wrong: u64 = 0;
+        while (sequence < stop) {
+            const message = c.next() orelse wait: {
+                if (spin) break :wait end.spinFor(&c, 0);
+                c.settle();
+                end.wait(1);
+                c = end.readCursor();
+                continue;
+            };
+            wrong |= message.len ^ size;
+            wrong |= payload.verify(how, message.ptr, size, sequence);
+            c.release();
+            if (burning) burn(run);
+            sequence += 1;
+        }
+        result[1] |= wrong;
     }
-    run.meeting.sides[1].result[0] = os.nowNs();
-    run.meeting.sides[1].result[1] = wrong;
+    result[0] = os.nowNs();
     c.settle();
 }
 
 /// Written and checked where the transport keeps it: the arena of a kernel path, the heap of shmem-pipe.
 fn inPlace(run: Run, which: u1, end: *End) void {
     if (which == 0) {
-        run.meeting.sides[0].result[0] = os.nowNs();
         switch (end.channel.out.transport) {
             inline else => |*t| writeInPlace(run, end, t),
         }
         end.drain();
     } else {
-        const wrong = switch (end.channel.in.transport) {
-            inline else => |*t| readInPlace(run, end, t),
-        };
-        run.meeting.sides[1].result[0] = os.nowNs();
-        run.meeting.sides[1].result[1] = wrong;
+        const result = &run.meeting.sides[1].result;
+        for ([_]u64{ 0, warmUp(run.messages) }, [_]u64{ warmUp(run.messages), run.messages }) |first, stop| {
+            result[2] = os.nowNs();
+            result[3] = first;
+            result[1] |= switch (end.channel.in.transport) {
+                inline else => |*t| switch (run.options.check) {
+                    inline else => |how| readInPlace(run, end, how, t, first, stop),
+                },
+            };
+        }
+        result[0] = os.nowNs();
     }
 }
 
@@ -158,17 +186,17 @@ fn writeInPlace(run: Run, end: *End, t: anytype) void {
             const room = t.writer.reserve(size) orelse end.waitForRoom(t, size);
             payload.fill(room.ptr, size, sequence);
             t.writer.commit(size);
+            if (run.options.burn_ns != 0) burn(run);
         }
         t.flush();
     }
 }
 
-fn readInPlace(run: Run, end: *End, t: anytype) u64 {
-    const full = run.options.check == .full;
+fn readInPlace(run: Run, end: *End, comptime how: Check, t: anytype, first: u64, stop: u64) u64 {
     const size = run.options.size_bytes;
     var wrong: u64 = 0;
-    var sequence: u64 = 0;
-    while (sequence < run.messages) {
+    var sequence = first;
+    while (sequence < stop) {
         const header = t.peek() orelse {
             end.wait(1);
             continue;
@@ -176,7 +204,8 @@ fn readInPlace(run: Run, end: *End, t: anytype) u64 {
         if (header.kind == .message) {
             const message = t.payload(header);
             wrong |= message.len ^ size;
-            wrong |= if (full) payload.check(message.ptr, size, sequence) else payload.checkSequence(message.ptr, size, sequence);
+            wrong |= payload.verify(how, message.ptr, size, sequence);
+            if (run.options.burn_ns != 0) burn(run);
             sequence += 1;
         }
         t.drop(header);
@@ -191,7 +220,7 @@ pub fn checkRate(size: u32) !f64 {
     const memory = try os.private(std.mem.alignForward(usize, resident, 4096));
     payload.fill(memory.ptr, resident, 7);
     var wrong: u64 = 0;
-    const rounds = (256 << 20) / @as(u64, resident);
+    const rounds: u64 = @min((256 << 20) / @as(u64, resident), 4 << 20);
     const began = os.nowNs();
     for (0..rounds) |_| {
         wrong |= payload.check(memory.ptr, resident, 7);
