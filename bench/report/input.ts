@@ -31,6 +31,7 @@ const cellSchema = v.object({
   msgs_per_s: optional(positive),
   bytes_per_s: optional(positive),
   check_bytes_per_s: optional(positive),
+  idle_p50_ns: optional(positive),
   quantiles: v.fallback(v.optional(v.array(v.tuple([v.pipe(v.number(), v.minValue(0), v.maxValue(1)), positive])), []), []),
   runs,
   set_aside: count,
@@ -65,6 +66,8 @@ export interface BenchReport {
   readonly cells?: readonly object[];
   readonly set_aside?: number;
   readonly failed?: readonly object[];
+  readonly skipped?: readonly object[];
+  readonly interrupted?: boolean;
   readonly peers?: readonly object[];
 }
 
@@ -74,6 +77,10 @@ export interface ReadReport {
   readonly cells: readonly ReadCell[];
   readonly peers: readonly ReadPeer[];
   readonly failed: readonly Failure[];
+  /** What the machine, or the kind of cell, does not allow. */
+  readonly skipped: readonly Failure[];
+  /** Somebody ended the run early. */
+  readonly interrupted: boolean;
   /** Runs that do not count because the placement changed during them, over all cells. */
   readonly setAside: number;
   /** Entries that could not be understood. */
@@ -81,11 +88,12 @@ export interface ReadReport {
 }
 
 export function readReport(report: unknown): ReadReport {
-  const { environment, cells, peers, failed, set_aside } = record(report);
+  const { environment, cells, peers, failed, skipped, interrupted, set_aside } = record(report);
   const read = {
     cells: readAll(cellSchema, cells),
     peers: readAll(peerSchema, peers),
     failed: readAll(failureSchema, failed),
+    skipped: readAll(failureSchema, skipped),
   };
   const measured = read.cells.good.filter((cell) => (cell.kind === "lat" ? cell.p50_ns : cell.msgs_per_s) !== undefined);
   return {
@@ -93,10 +101,12 @@ export function readReport(report: unknown): ReadReport {
     cells: measured,
     peers: read.peers.good,
     failed: read.failed.good,
+    skipped: read.skipped.good,
+    interrupted: interrupted === true,
     setAside: v.is(v.pipe(v.number(), v.integer(), v.minValue(0)), set_aside)
       ? set_aside
       : measured.reduce((total, cell) => total + cell.set_aside, 0),
-    unreadable: read.cells.bad + read.peers.bad + read.failed.bad + read.cells.good.length - measured.length,
+    unreadable: read.cells.bad + read.peers.bad + read.failed.bad + read.skipped.bad + read.cells.good.length - measured.length,
   };
 }
 
@@ -113,6 +123,8 @@ export function mergeReports(reports: readonly unknown[]): ReadReport {
     cells: all.flatMap(({ cells }) => cells),
     peers: all.flatMap(({ peers }) => peers),
     failed: all.flatMap(({ failed }) => failed),
+    skipped: all.flatMap(({ skipped }) => skipped),
+    interrupted: all.some(({ interrupted }) => interrupted),
     setAside: sum(({ setAside }) => setAside),
     unreadable: sum(({ unreadable }) => unreadable),
   };

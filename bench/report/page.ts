@@ -9,7 +9,7 @@ import { lineFigure, tcpFigure } from "./figures/ratios.ts";
 import { throughputFigure } from "./figures/throughput.ts";
 import { bytes, counted, percent, size, time } from "./format.ts";
 import { behind, type Html, html, type Piece, table } from "./html.ts";
-import type { ReadCell, ReadReport } from "./input.ts";
+import type { Failure, ReadCell, ReadReport } from "./input.ts";
 import { peerFindings } from "./peer-findings.ts";
 import { PATTERNS, STYLE } from "./style.ts";
 import { cautions, surprisesOf } from "./surprises.ts";
@@ -125,7 +125,16 @@ function cautionSection(report: ReadReport): Html {
   const changed = changedCells(cells);
   const aside = cells.filter((cell) => cell.set_aside > 0);
   const changedPeers = peers.filter((peer) => peerPlacement(peer) === undefined);
-  const sentences = cautions(unsteady.length, changed.length, report.setAside, failed.length, report.unreadable, cells.length);
+  const sentences = cautions({
+    cells: cells.length,
+    unsteady: unsteady.length,
+    changed: changed.length,
+    setAside: report.setAside,
+    failed: failed.length,
+    skipped: report.skipped.length,
+    unreadable: report.unreadable,
+    interrupted: report.interrupted,
+  });
   const head = ["cell", "driver", "cores", "runs", "set aside", "line before", "line after", "expected spread"];
   const listed = (caption: string, some: readonly ReadCell[]): Html | undefined =>
     some.length === 0
@@ -150,18 +159,16 @@ ${
 ${listed("Unsteady cells", unsteady)}
 ${listed("Cells whose placement changed", changed)}
 ${listed("Cells with runs set aside", aside)}
-${
-    failed.length === 0
-      ? undefined
-      : behind(
-        `Cells that failed (${failed.length})`,
-        html`${table("Cells that failed", ["cell", "reason"], failed.slice(0, MOST_LISTED).map(({ cell, reason }) => [cell, reason]))}${
-          more(failed.length)
-        }`,
-      )
-  }
+${reasons("Cells that failed", failed)}
+${reasons("Cells that were left out", report.skipped)}
 </section>
 `;
+}
+
+function reasons(caption: string, some: readonly Failure[]): Html | undefined {
+  if (some.length === 0) return undefined;
+  const rows = some.slice(0, MOST_LISTED).map(({ cell, reason }) => [cell, reason]);
+  return behind(`${caption} (${some.length})`, html`${table(caption, ["cell", "reason"], rows)}${more(some.length)}`);
 }
 
 function more(count: number): Html | undefined {

@@ -37,37 +37,43 @@ export function surprisesOf(rows: readonly Row[]): readonly Finding[] {
   return SURPRISES.flatMap((surprise) => surprise(rows));
 }
 
-/** How the rows of a report that no comparison uses are counted, in sentences. */
-export function cautions(
-  unsteady: number,
-  changed: number,
-  setAside: number,
-  failed: number,
-  unreadable: number,
-  cells: number,
-): readonly string[] {
+/** What a reader is to be careful with, counted. */
+export interface Cautions {
+  readonly cells: number;
+  readonly unsteady: number;
+  readonly changed: number;
+  readonly setAside: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly unreadable: number;
+  readonly interrupted: boolean;
+}
+
+export function cautions({ cells, unsteady, changed, setAside, failed, skipped, unreadable, interrupted }: Cautions): readonly string[] {
+  const are = (count: number): string => (count === 1 ? "is" : "are");
+  const were = (count: number): string => (count === 1 ? "was" : "were");
   const sentence = (count: number, text: string): readonly string[] => (count === 0 ? [] : [text]);
   return [
+    ...(interrupted ? ["The run was ended early: what was finished by then is here."] : []),
     ...sentence(
       unsteady,
       `${counted(unsteady, "cell")} of ${cells.toLocaleString("en-US")} ${
-        unsteady === 1 ? "is" : "are"
+        are(unsteady)
       } unsteady: not expected to come out within 15 % again.`,
     ),
-    ...sentence(
-      changed,
-      `${counted(changed, "cell")} changed placement while measured, and ${changed === 1 ? "is" : "are"} compared with nothing.`,
-    ),
+    ...sentence(changed, `${counted(changed, "cell")} changed placement while measured, and ${are(changed)} compared with nothing.`),
     ...sentence(
       setAside,
-      `${counted(setAside, "run")} ${setAside === 1 ? "was" : "were"} set aside, because the placement changed during ${
-        setAside === 1 ? "it" : "them"
-      }, and repeated.`,
+      `${counted(setAside, "run")} ${were(setAside)} set aside, because the placement changed or was not that of most, and repeated.`,
     ),
     ...sentence(failed, `${counted(failed, "cell")} could not be measured.`),
     ...sentence(
+      skipped,
+      `${counted(skipped, "cell")} ${were(skipped)} left out, because this machine or this kind of cell does not allow it.`,
+    ),
+    ...sentence(
       unreadable,
-      `${counted(unreadable, "entry", "entries")} of the report could not be understood and ${unreadable === 1 ? "is" : "are"} left out.`,
+      `${counted(unreadable, "entry", "entries")} of the report could not be understood and ${are(unreadable)} left out.`,
     ),
   ];
 }

@@ -227,6 +227,10 @@ describe("sentences", () => {
     assert.deepEqual(says(interruptAndLine, cells), [
       "An interrupt from core to core (ipi) takes 1.02 µs across near cores, 20 times a cache line (51.0 ns); the fastest transport that sleeps, tcp, takes 29 times as long.",
     ]);
+    assert.match(
+      says(interruptAndLine, [lat("ipi", 1020, { idle_p50_ns: 400 })])[0]!,
+      /takes 1\.02 µs \(the call by itself, interrupting nobody, 400 ns\) across near cores, 20 times a cache line \(51\.0 ns\)\.$/,
+    );
     assert.deepEqual(says(distance, cells), [
       "From “near” to “far” cores a cache line costs 4.4 times as much, mempipe-spin 4.4 times, tcp 1.1 times.",
     ]);
@@ -277,14 +281,20 @@ describe("sentences", () => {
   });
 
   test("what does not count is counted", () => {
-    assert.deepEqual(cautions(0, 0, 0, 0, 0, 9), []);
-    assert.deepEqual(cautions(1, 2, 3, 1, 1, 9), [
-      "1 cell of 9 is unsteady: not expected to come out within 15 % again.",
-      "2 cells changed placement while measured, and are compared with nothing.",
-      "3 runs were set aside, because the placement changed during them, and repeated.",
-      "1 cell could not be measured.",
-      "1 entry of the report could not be understood and is left out.",
-    ]);
+    const none = { cells: 9, unsteady: 0, changed: 0, setAside: 0, failed: 0, skipped: 0, unreadable: 0, interrupted: false };
+    assert.deepEqual(cautions(none), []);
+    assert.deepEqual(
+      cautions({ cells: 9, unsteady: 1, changed: 2, setAside: 3, failed: 1, skipped: 2, unreadable: 1, interrupted: true }),
+      [
+        "The run was ended early: what was finished by then is here.",
+        "1 cell of 9 is unsteady: not expected to come out within 15 % again.",
+        "2 cells changed placement while measured, and are compared with nothing.",
+        "3 runs were set aside, because the placement changed or was not that of most, and repeated.",
+        "1 cell could not be measured.",
+        "2 cells were left out, because this machine or this kind of cell does not allow it.",
+        "1 entry of the report could not be understood and is left out.",
+      ],
+    );
   });
 
   test("the synthetic machine shows every surprise, and points to a figure that exists", () => {

@@ -196,6 +196,8 @@ describe("the page", () => {
     const document = parsed(renderReport({
       cells: [{ ...lat, unsteady: true, spread: 0.3 }, { ...lat, placement_after_ns: 240 }, { ...lat, set_aside: 3 }],
       failed: [{ cell: "lat unix", reason: "no such thing" }],
+      skipped: [{ cell: "lat ipi", reason: "on one core" }],
+      interrupted: true,
     }));
     const section = document.querySelector("#caution")!;
     assert.deepEqual(all(section, "summary").map(({ textContent }) => textContent), [
@@ -203,8 +205,12 @@ describe("the page", () => {
       "Cells whose placement changed (1)",
       "Cells with runs set aside (1)",
       "Cells that failed (1)",
+      "Cells that were left out (1)",
     ]);
-    assert.match(section.textContent ?? "", /1 cell of 3 is unsteady.*1 cell changed placement.*3 runs were set aside.*no such thing/s);
+    assert.match(
+      section.textContent ?? "",
+      /ended early.*1 cell of 3 is unsteady.*1 cell changed placement.*3 runs were set aside.*no such thing.*on one core/s,
+    );
   });
 });
 

@@ -66,8 +66,10 @@ export const interruptAndLine: Surprise = (rows) => {
   const beside = asleep === undefined
     ? ""
     : `; the fastest transport that sleeps, ${nameOfRow(asleep)}, takes ${factor(asleep.value / ipi.value)} times as long`;
+  const idle = ipi.cells.flatMap(({ idle_p50_ns: ns }) => ns ?? []);
+  const alone = idle.length === 0 ? "" : ` (the call by itself, interrupting nobody, ${time(median(idle))})`;
   return [{
-    sentence: `An interrupt from core to core (ipi) takes ${time(ipi.value)} ${placeOf(ipi.placement)}, ${
+    sentence: `An interrupt from core to core (ipi) takes ${time(ipi.value)}${alone} ${placeOf(ipi.placement)}, ${
       factor(ratio)
     } times a cache line (${time(ipi.line ?? 0)})${beside}.`,
     figure: "over-line",
