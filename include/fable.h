@@ -178,6 +178,14 @@ int32_t fable_channel_stats(uint32_t handle, fable_stats *out);
 int32_t fable_control_map(int32_t control_fd);                       /* -> id of a read-only mapping, for observers such as the broker; the descriptor stays the caller's */
 int32_t fable_control_stats(uint32_t id, fable_stats *out);          /* the same figures from such a mapping */
 int32_t fable_control_unmap(uint32_t id);
+/* Many such mappings in one call: for each id FABLE_SAMPLE_WORDS words, the figures of fable_stats as pairs (low, high), then the CPU that its
+ * owner last waited on, the peer state as in the block, ring_bytes, and 1; all zero for an id that is stale. How many are not. */
+int32_t fable_control_sample(const uint32_t *ids, uint32_t count, uint32_t *out);
+#define FABLE_SAMPLE_WORDS 28u
+#define FABLE_SAMPLE_CPU 24u
+#define FABLE_SAMPLE_STATE 25u
+#define FABLE_SAMPLE_RING_BYTES 26u
+#define FABLE_SAMPLE_VALID 27u
 
 /* ---- reconfiguration: each direction moves by itself, ordered by its writer (docs/reference/reconfiguration.md) ---- */
 /* owner. Orders the outgoing direction to go on through `transport`, with `ring_bytes` of memory (0: as much as now). OK: under way, or
@@ -298,6 +306,8 @@ int32_t fable_loop_close(uint32_t loop);
 int32_t fable_cpu(void);                                              /* CPU this thread runs on */
 int32_t fable_pin(int32_t cpu);                                       /* this thread; -1: every CPU it was allowed at load */
 int32_t fable_affinity(uint32_t *mask_words, uint32_t capacity_words); /* a bit per CPU this thread may use: how many words are used, TOO_LARGE */
+int32_t fable_thread_affinity(uint32_t tid, uint32_t *mask_words, uint32_t capacity_words); /* the same for any thread; SYSTEM: ESRCH */
+int32_t fable_thread_confine(uint32_t tid, const uint32_t *mask_words, uint32_t words); /* sets it; SYSTEM: EPERM, ESRCH, EINVAL (none of these CPUs is there) */
 int32_t fable_capability(uint32_t which);                             /* 1 works, 0 not here. which: see FABLE_CAPABILITY_* */
 #define FABLE_CAPABILITY_MEMBARRIER 1u
 #define FABLE_CAPABILITY_SEALS 2u

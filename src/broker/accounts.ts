@@ -31,19 +31,20 @@ const WORDS: Readonly<Record<Resource, (limit: number) => string>> = {
 export type Usage = { -readonly [K in Resource]: number };
 
 export class Accounts {
-  readonly #quotas: Quotas;
+  /** May change while it runs; who already has more keeps it. */
+  quotas: Quotas;
   readonly #users = new Map<number, Usage>();
 
   constructor(quotas: Quotas) {
-    this.#quotas = quotas;
+    this.quotas = quotas;
   }
 
   /** Takes all of it or throws QUOTA and takes nothing. */
   charge(uid: number, amounts: Partial<Usage>): void {
     const usage = this.usage(uid);
     for (const [resource, amount] of entries(amounts)) {
-      if (usage[resource] + amount <= this.#quotas[resource]) continue;
-      throw new FableError("QUOTA", `user ${uid} already has as much as one may have: ${WORDS[resource](this.#quotas[resource])}`, {
+      if (usage[resource] + amount <= this.quotas[resource]) continue;
+      throw new FableError("QUOTA", `user ${uid} already has as much as one may have: ${WORDS[resource](this.quotas[resource])}`, {
         remedy: "close some, or ask the operator of the broker for a higher quota",
       });
     }

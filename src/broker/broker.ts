@@ -14,13 +14,17 @@ import {
 } from "../naming/protocol.ts";
 import type { Quotas } from "./accounts.ts";
 import type { Flow } from "./flows.ts";
+import { steeringOf } from "./helm.ts";
 import { assertRoles, Introductions } from "./introductions.ts";
 import type { Lives } from "./lives.ts";
 import type { Client } from "./names.ts";
 import { Reconfigurations } from "./reconfigurations.ts";
 import { checkControl, type RegionFacts } from "./regions.ts";
 import { type Figures, Report } from "./report.ts";
+import type { Rulebook } from "./rulebook.ts";
+import type { Counters } from "./sampler.ts";
 import { type BrokerLink, type Descriptors, Session } from "./session.ts";
+import type { Steering, SteeringRecord } from "./steering.ts";
 import { type Step, Table } from "./table.ts";
 import { type FlowTicket, type TicketProcess, Tickets } from "./tickets.ts";
 
@@ -38,6 +42,14 @@ export interface BrokerIo {
   observe(controlFd: number): number;
   figures(observer: number): Figures;
   unobserve(observer: number): void;
+  /** What the ends count, in one go; undefined for those that say nothing. */
+  counters(observers: readonly number[]): readonly (Counters | undefined)[];
+  /** A file of the kernel's. */
+  read(path: string): string | undefined;
+  affinity(tid: number): readonly number[] | undefined;
+  confine(tid: number, cpus: readonly number[]): boolean;
+  /** CPU time of this thread, in milliseconds. */
+  cpuTime(): number;
   /** Both ends of a new doorbell. */
   doorbell(): readonly [number, number];
   /** Calls `tick` by then, perhaps before. */
@@ -62,6 +74,11 @@ export interface BrokerOptions {
   readonly graceUntil: number;
   /** Given to the successor on "replace"; -1 if there is none. */
   readonly lockFd: number;
+  /** The operator's rules and the calibration table, as they are now. */
+  readonly rulebook: Pick<Rulebook, "rules" | "model">;
+  readonly virtualised: boolean;
+  /** A decision was made. */
+  log(record: SteeringRecord): void;
 }
 
 const WAITING_PER_NAME = 1024;
@@ -77,21 +94,24 @@ export class Broker {
   readonly #sessions = new Map<number, Session>();
   readonly #introductions: Introductions;
   readonly #moves: Reconfigurations;
+  readonly #steering: Steering;
   #lastSession = 0;
 
   constructor(io: BrokerIo, lives: Lives, tickets: Tickets, options: BrokerOptions) {
-    const { quotas, instance, graceUntil } = options;
+    const { quotas, instance, graceUntil, rulebook } = options;
     this.#io = io;
     this.#lives = lives;
     this.#tickets = tickets;
     this.#options = options;
     this.#started = io.now();
-    this.table = new Table({ quotas, tag: instance, graceUntil, waitingPerName: WAITING_PER_NAME });
-    this.#report = new Report(io, this.table);
+    this.table = new Table({ quotas, tag: instance, graceUntil, waitingPerName: WAITING_PER_NAME, rules: () => rulebook.rules });
+    const policy = { reasonFor: (flow: Flow) => this.#steering.reasonFor(flow), placement: (flow: Flow) => this.#steering.placement(flow) };
+    this.#report = new Report(io, this.table, policy);
     const session = (id: number) => this.#sessions.get(id);
     this.#introductions = new Introductions({ io, table: this.table, lives, tickets, report: this.#report, session });
     const look = (flow: Flow) => this.#report.look(flow);
     this.#moves = new Reconfigurations({ flows: this.table.flows, uid: options.uid, now: () => io.now(), session, look });
+    this.#steering = steeringOf(io, options, this.table, this.#report, this.#moves);
   }
 
   /** How many are connected. */
@@ -163,6 +183,7 @@ export class Broker {
   /** Everybody goes. */
   close(reason: "replaced" | "shutdown" | "idle"): void {
     this.#moves.abandon();
+    this.#steering.close();
     for (const session of [...this.#sessions.values()]) {
       if (reason !== "idle" && session.ready) session.send({ type: "going", reason });
       session.end();
@@ -182,6 +203,8 @@ export class Broker {
       users: accounts.users,
       held_halves: this.#introductions.held,
       observers: this.#report.observers,
+      policy_rounds: this.#steering.cost.rounds,
+      policy_spent_us: Math.round(this.#steering.cost.spentMs * 1000),
       uptime_ms: Math.round(this.#io.now() - this.#started),
     };
   }
@@ -206,7 +229,8 @@ export class Broker {
       case "cancel":
         return this.#cancel(session, request.id);
       case "accept":
-        return this.#introductions.accept(session, request, descriptors);
+        this.#introductions.accept(session, request, descriptors);
+        return this.#steering.wake();
       case "refuse": {
         const remedy = request.remedy === undefined ? {} : { remedy: request.remedy };
         const error = new FableError(request.code, request.message, remedy);
@@ -223,6 +247,10 @@ export class Broker {
       case "reconfigure":
         this.#moves.begin(client, request);
         return this.#setTimer();
+      case "policy":
+        return this.#policy(session, request);
+      case "explain":
+        return void session.send({ type: "explained", id: request.id, ...this.#steering.explained(this.#known(request.flow)) });
       case "reconfigured":
         return this.#moves.reported(client, request);
       case "stats":
@@ -286,6 +314,7 @@ export class Broker {
     const flow = this.table.flows.restore(session.client, { ...ticket, shown });
     const [controlFd = -1] = descriptors.takeAll();
     this.#report.observe(flow, ticket.role === 0 ? [controlFd, -1] : [-1, controlFd]);
+    this.#steering.wake();
     this.#io.close(controlFd);
     session.send({ type: "done", id: request.id });
   }
@@ -296,6 +325,20 @@ export class Broker {
     if (window_ms === 0) return answer();
     this.#report.sample();
     this.#io.after(window_ms, answer);
+  }
+
+  #policy(session: Session, { id, mode, flow }: Requests["policy"]): void {
+    if (mode !== undefined) {
+      this.#requireOperator(session, "say who moves channels");
+      this.#steering.setMode(mode, flow === undefined ? undefined : this.#known(flow));
+    }
+    session.send({ type: "policy", id, mode: this.#steering.mode });
+  }
+
+  #known(flow: string): Flow {
+    const known = this.table.flows.get(flow);
+    if (known !== undefined) return known;
+    throw new FableError("NAME_UNKNOWN", `there is no channel ${flow}`, { remedy: "fable flows shows those there are" });
   }
 
   #flowClosed(client: Client, flow: string): void {
@@ -319,6 +362,7 @@ export class Broker {
 
   #forget(flow: Flow): void {
     this.#moves.flowEnded(flow);
+    this.#steering.forget(flow);
     this.#report.forget(flow);
     for (const end of flow.ends) if (end !== undefined) this.#leaveIfUnused(end.client.process);
     this.#io.settled();

@@ -11,12 +11,15 @@ import { Reactor, READABLE, type Watch } from "../naming/reactor.ts";
 import { makeFolder } from "../naming/start.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
+import { fingerprintOf } from "../policy/fingerprint.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./accounts.ts";
 import { Broker } from "./broker.ts";
 import { brokerNow, createIo, sessionCredentials } from "./io.ts";
 import { ticketKey } from "./key.ts";
 import { createLives, type Lives } from "./lives.ts";
+import { Rulebook, type RulebookEvent } from "./rulebook.ts";
 import type { Session } from "./session.ts";
+import type { SteeringRecord } from "./steering.ts";
 import { obtainLock } from "./takeover.ts";
 import { Tickets } from "./tickets.ts";
 
@@ -32,6 +35,12 @@ export interface DaemonOptions {
   readonly socketMode?: number;
   /** How long an embedded broker stays without clients and flows (default 2 s). */
   readonly idleMs?: number;
+  /** The operator's rules (docs/policy.md); looked at again when it changes. */
+  readonly policyPath?: string;
+  /** What `fable calibrate` wrote; default: where it does. */
+  readonly calibrationPath?: string;
+  /** Hears of each decision, and of changes of those two files. */
+  log?(record: SteeringRecord | RulebookEvent): void;
 }
 
 export type Leaving = "idle" | "replaced" | "shutdown" | "closed";
@@ -57,6 +66,8 @@ const ACCEPT_PAUSE_MS = 100;
 const SERVER_LINK = { maxQueued: 512, maxIdleRings: 1000 };
 /** How long a frame may lie unread for which nobody rang. */
 const LOOK_MS = 2000;
+/** How soon a changed policy file holds. */
+const RULES_MS = 1000;
 const EMPTY = -1;
 const SYSTEM = -13;
 
@@ -84,6 +95,8 @@ class RunningDaemon implements Daemon {
   readonly #reactor: Reactor;
   readonly #lives: Lives;
   readonly #broker: Broker;
+  readonly #rulebook: Rulebook;
+  readonly #lookAtRules: ReturnType<typeof setInterval>;
   readonly #alarm = new Alarm(brokerNow, () => this.#broker.tick());
   readonly #end: (reason: Leaving) => void;
   #listening: { readonly fd: number; readonly watch: Watch } | undefined;
@@ -111,16 +124,29 @@ class RunningDaemon implements Daemon {
       leave: (reason) => native.runtime.nextTurn(() => this.#leave(reason)),
       settled: () => this.#considerLeaving(),
     });
+    const machine = fingerprintOf(io.read);
+    const log = (record: SteeringRecord | RulebookEvent) => options.log?.(record);
+    const { policyPath, calibrationPath = place.calibration } = options;
+    this.#rulebook = new Rulebook({ policyPath, calibrationPath, machine, read: io.read, log });
+    const problems = this.#rulebook.start();
+    if (problems !== undefined) {
+      throw new FableError("BAD_ARGUMENT", problems, { remedy: "docs/policy.md says what a policy file may say" });
+    }
+    this.#lookAtRules = setInterval(() => this.#rulesMayHaveChanged(), RULES_MS);
+    this.#lookAtRules.unref();
     const self = new Uint32Array(6);
     check(native.library, native.library.self(self), "ask who this process is");
     this.#broker = new Broker(io, this.#lives, new Tickets(key), {
-      quotas: { ...DEFAULT_QUOTAS, ...options.quotas },
+      quotas: this.#quotas(),
       instance: randomTag(native),
       embedded: options.embedded === true,
       pid: self[0] ?? 0,
       uid: self[1] ?? 0,
       graceUntil: crashed || lock.succeeds ? io.now() + GRACE_MS : 0,
       lockFd: lock.fd,
+      rulebook: this.#rulebook,
+      virtualised: machine.hypervisor !== null,
+      log,
     });
     this.#listen();
     this.#reactor.setRef(true);
@@ -134,6 +160,15 @@ class RunningDaemon implements Daemon {
   close(): Promise<void> {
     this.#leave("closed");
     return Promise.resolve();
+  }
+
+  #quotas(): Quotas {
+    const { memory_bytes: memoryBytes, ...more } = this.#rulebook.rules.quotas;
+    return { ...DEFAULT_QUOTAS, ...more, ...(memoryBytes === undefined ? {} : { memoryBytes }), ...this.#options.quotas };
+  }
+
+  #rulesMayHaveChanged(): void {
+    if (this.#rulebook.look()) this.#broker.table.accounts.quotas = this.#quotas();
   }
 
   /** Only under the lock. True if there was one: then the broker before this one did not leave in good order. */
@@ -240,6 +275,7 @@ class RunningDaemon implements Daemon {
   #leave(reason: Leaving): void {
     if (this.#left) return;
     this.#left = true;
+    clearInterval(this.#lookAtRules);
     clearTimeout(this.#idle);
     clearTimeout(this.#looking);
     this.#alarm.stop();

@@ -34,6 +34,8 @@ export interface Flow {
   readonly trust: "trusted" | "untrusted";
   readonly reason: string;
   readonly since: number;
+  /** The connecting end asked for the transport by name. */
+  readonly asked?: boolean;
   /** Both names, also while only one end has come back. */
   readonly names: readonly [string, string];
   readonly ends: [FlowEnd | undefined, FlowEnd | undefined];
@@ -49,6 +51,7 @@ export interface Restoration {
   readonly trust: Flow["trust"];
   readonly reason: string;
   readonly since: number;
+  readonly asked?: boolean;
   readonly ringBytes: number;
   /** The initiator's control region, as the ticket says, and the region of this end's own that was shown. */
   readonly region: string;
@@ -82,6 +85,11 @@ export class Flows {
   /** Whole flows in the order of their identities. */
   list(): readonly Flow[] {
     return [...this.#flows.values()].filter(isWhole).sort((a, b) => (a.flow < b.flow ? -1 : 1));
+  }
+
+  /** Whole flows in no order in particular. */
+  *whole(): Iterable<Flow & { readonly ends: [FlowEnd, FlowEnd] }> {
+    for (const flow of this.#flows.values()) if (isWhole(flow)) yield flow;
   }
 
   /** True while some end of this process is open. */
@@ -233,8 +241,8 @@ export function isWhole(flow: Flow): flow is Flow & { readonly ends: [FlowEnd, F
 }
 
 function pick(claim: Restoration): Omit<Flow, "ends"> {
-  const { flow, names, transport, trust, reason, since, region } = claim;
-  return { flow, names, transport, trust, reason, since, region };
+  const { flow, names, transport, trust, reason, since, asked = false, region } = claim;
+  return { flow, names, transport, trust, reason, since, asked, region };
 }
 
 function misfit(why: string): FableError {

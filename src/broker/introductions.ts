@@ -152,7 +152,8 @@ export class Introductions {
     if (others === undefined) return;
     const { ringBytes, control: region } = wish;
     const names = [wish.from ?? anonymousName(client.session), owner.name] as const;
-    const facts = { flow, names, transport, trust, reason, since: Math.round(io.now()), ringBytes, region };
+    const asked = wish.transport !== undefined;
+    const facts = { flow, names, transport, trust, reason, since: Math.round(io.now()), asked, ringBytes, region };
     // A listener that cannot be told any more is about to end, and then whoever waits for it hears "again".
     listener.send({
       type: "offer",

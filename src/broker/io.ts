@@ -1,14 +1,19 @@
 /** What the broker's pure parts need of the outside, over the native library and the event loop's clock. */
+import { utf8 } from "../naming/place.ts";
 import { transportOfCode } from "../naming/transports.ts";
+import { SAMPLE_CPU, SAMPLE_VALID, SAMPLE_WORDS } from "../native/generated.ts";
 import type { Library } from "../native/library.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
 import type { BrokerIo } from "./broker.ts";
+import { parseSchedstat } from "./kernel.ts";
 import type { RegionFacts } from "./regions.ts";
 import type { Figures } from "./report.ts";
+import type { Counters } from "./sampler.ts";
 import type { TicketProcess } from "./tickets.ts";
 
 const STREAM = 1;
+const TOO_LARGE = -10;
 /** struct fable_stats. */
 const STATS_WORDS = 12;
 /** Unmapping takes longer than everything else about the end of a flow, and nobody waits for it. */
@@ -24,6 +29,7 @@ export type DaemonHooks = Pick<BrokerIo, "wake" | "stopListening" | "leave" | "s
 
 export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
   const { library } = native;
+  const read = reader(library);
   return {
     ...hooks,
     now: brokerNow,
@@ -33,6 +39,11 @@ export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
     isPackets: (fd) => library.socket_check(fd) === 5,
     observe: (controlFd) => Math.max(-1, library.control_map(controlFd)),
     figures: (observer) => figures(library, observer),
+    counters: sampler(library),
+    read,
+    affinity: (tid) => affinityOf(library, tid),
+    confine: (tid, cpus) => confine(library, tid, cpus),
+    cpuTime: () => (parseSchedstat(read("/proc/thread-self/schedstat"))?.ranNs ?? 0) / 1e6,
     unobserve: later((observer: number) => void library.control_unmap(observer)),
     doorbell() {
       const pair = new Int32Array(2);
@@ -54,6 +65,66 @@ function later<T>(task: (item: T) => void): (item: T) => void {
       for (const one of batch) task(one);
     }, UNMAP_AFTER_MS);
   };
+}
+
+/** All control regions in one call: a call for each would cost more than reading them. */
+function sampler(library: Library): (observers: readonly number[]) => readonly (Counters | undefined)[] {
+  let [ids, rows] = [new Uint32Array(64), new Uint32Array(64 * SAMPLE_WORDS)];
+  return (observers) => {
+    if (observers.length > ids.length) {
+      ids = new Uint32Array(observers.length * 2);
+      rows = new Uint32Array(ids.length * SAMPLE_WORDS);
+    }
+    for (const [index, observer] of observers.entries()) ids[index] = observer < 0 ? 0 : observer;
+    if (library.control_sample(ids, observers.length, rows) < 0) return observers.map(() => undefined);
+    return observers.map((_, index) => countersAt(rows, index * SAMPLE_WORDS));
+  };
+}
+
+/** A row: fable_stats as pairs of words. */
+function countersAt(rows: Uint32Array, at: number): Counters | undefined {
+  if (rows[at + SAMPLE_VALID] !== 1) return undefined;
+  const figure = (index: number) => (rows[at + 2 * index] ?? 0) + (rows[at + 2 * index + 1] ?? 0) * 4_294_967_296;
+  return {
+    ...{ messagesSent: figure(0), bytesSent: figure(1), rings: figure(4), sleeps: figure(5), blockedNs: figure(6), waitedNs: figure(7) },
+    ...{ transport: transportOfCode(figure(9)), switches: figure(10), switchReason: figure(11), cpu: rows[at + SAMPLE_CPU] ?? 0 },
+  };
+}
+
+const MOST_TEXT_BYTES = 1_048_576;
+const decoder = new TextDecoder();
+
+/** Whole files, /proc's too, into one buffer that grows as it is needed. */
+export function reader(library: Library): (path: string) => string | undefined {
+  let buffer = new Uint8Array(16_384);
+  return (path) => {
+    const name = utf8(path);
+    for (;;) {
+      const size = library.file_read(name, name.byteLength, buffer, buffer.byteLength);
+      if (size >= 0) return decoder.decode(buffer.subarray(0, size));
+      if (size !== TOO_LARGE || buffer.byteLength >= MOST_TEXT_BYTES) return undefined;
+      buffer = new Uint8Array(buffer.byteLength * 4);
+    }
+  };
+}
+
+/** Enough for 8192 CPUs. */
+const mask = new Uint32Array(256);
+
+function affinityOf(library: Library, tid: number): readonly number[] | undefined {
+  const used = library.thread_affinity(tid, mask, mask.length);
+  if (used < 0) return undefined;
+  const cpus: number[] = [];
+  for (let word = 0; word < used; word++) {
+    for (let bit = 0; bit < 32; bit++) if ((((mask[word] ?? 0) >>> bit) & 1) === 1) cpus.push(word * 32 + bit);
+  }
+  return cpus;
+}
+
+function confine(library: Library, tid: number, cpus: readonly number[]): boolean {
+  const words = new Uint32Array(256);
+  for (const cpu of cpus) words[cpu >>> 5] = (words[cpu >>> 5] ?? 0) | (1 << (cpu & 31));
+  return library.thread_confine(tid, words, words.length) >= 0;
 }
 
 /** struct fable_region_facts: asked several times for each connection. */

@@ -28,14 +28,23 @@ export interface Whereabouts {
   readonly switches: number;
 }
 
+interface Move {
+  readonly transport: TransportName;
+  readonly ringBytes: number | undefined;
+  readonly timeoutMs: number;
+  readonly reason: "operator" | "policy";
+}
+
 interface Pending {
   readonly flow: Flow;
   readonly order: number;
   readonly transport: TransportName;
   /** How often each direction must have moved before it can be said to have followed this order. */
   readonly switches: readonly [number, number];
-  readonly session: number;
-  readonly id: number;
+  /** Who asked, if somebody did: a client, not the policy. */
+  readonly asker: { readonly session: number; readonly id: number } | undefined;
+  /** Hears what came of it: undefined, it is done. */
+  readonly settle: (error: FableError | undefined) => void;
   readonly deadline: number;
   /** The ends that have not reported, by their sessions; one session may have both. */
   readonly missing: Map<number, readonly FlowEnd[]>;
@@ -68,28 +77,52 @@ export class Reconfigurations {
     const flow = this.#options.flows.get(request.flow);
     if (flow === undefined || !isWhole(flow)) throw unknownFlow(request.flow);
     this.#authorise(client, flow);
-    if (request.transport === "vmsplice-coop" && flow.trust === "untrusted") throw needsTrust();
+    const { transport, ring_bytes: ringBytes, timeout_ms: timeoutMs } = request;
+    const asker = { session: client.session, id: request.id };
+    this.#order(flow, { transport, ringBytes, timeoutMs, reason: "operator" }, asker, (error) => {
+      this.#options.session(asker.session)?.send(error === undefined ? { type: "done", id: asker.id } : errorMessage(asker.id, error));
+    });
+  }
+
+  /** The policy wants a flow moved; `settle` hears what came of it. Throws what speaks against it. */
+  order(
+    flow: Flow,
+    transport: TransportName,
+    ringBytes: number | undefined,
+    timeoutMs: number,
+    settle: (error: FableError | undefined) => void,
+  ): void {
+    this.#order(flow, { transport, ringBytes, timeoutMs, reason: "policy" }, undefined, settle);
+  }
+
+  /** Somebody waits for reports about it. */
+  concerns(flow: Flow): boolean {
+    return this.#pending.has(flow.flow);
+  }
+
+  #order(flow: Flow, move: Move, asker: Pending["asker"], settle: Pending["settle"]): void {
+    const { transport, ringBytes, timeoutMs, reason } = move;
+    if (transport === "vmsplice-coop" && flow.trust === "untrusted") throw needsTrust();
     const missing = this.#reach(flow);
     const older = this.#pending.get(flow.flow);
-    if (older !== undefined) this.#fail(older, superseded(request.transport));
+    if (older !== undefined) this.#fail(older, superseded(transport));
     this.#lastOrder = this.#lastOrder === LAST_ORDER ? 1 : this.#lastOrder + 1;
     const order = this.#lastOrder;
-    const deadline = this.#options.now() + request.timeout_ms;
-    const { transport } = request;
+    const deadline = this.#options.now() + timeoutMs;
     // With other memory it is a move, even to the transport that it has.
     const [a, b] = this.#options.look(flow);
-    const switches = [a, b].map((now) => now.switches + (request.ring_bytes === undefined ? 0 : 1)) as [number, number];
+    const switches = [a, b].map((now) => now.switches + (ringBytes === undefined ? 0 : 1)) as [number, number];
     this.#pending.set(flow.flow, {
       ...{ flow, order, transport, switches, deadline, missing },
-      ...{ session: client.session, id: request.id, failure: undefined },
+      ...{ asker, settle, failure: undefined },
     });
-    const ring = request.ring_bytes === undefined ? {} : { ring_bytes: request.ring_bytes };
+    const ring = ringBytes === undefined ? {} : { ring_bytes: ringBytes };
     const message: Responses["reconfigure"] = {
       type: "reconfigure",
       flow: flow.flow,
       transport,
       ...ring,
-      reason: "operator",
+      reason,
       order,
     };
     for (const session of missing.keys()) {
@@ -113,12 +146,12 @@ export class Reconfigurations {
     this.#options.look(pending.flow);
     if (pending.failure !== undefined) return this.#fail(pending, pending.failure);
     this.#pending.delete(flow);
-    this.#options.session(pending.session)?.send({ type: "done", id: pending.id });
+    pending.settle(undefined);
   }
 
   /** Whoever asked gave up; the ends go on. True if there was something to give up. */
   cancel(client: Client, id: number): boolean {
-    const given = [...this.#pending.values()].filter((pending) => pending.session === client.session && pending.id === id);
+    const given = [...this.#pending.values()].filter(({ asker }) => asker?.session === client.session && asker.id === id);
     for (const pending of given) this.#pending.delete(pending.flow.flow);
     return given.length > 0;
   }
@@ -126,7 +159,7 @@ export class Reconfigurations {
   sessionEnded(session: number): void {
     this.#owed.delete(session);
     for (const pending of [...this.#pending.values()]) {
-      if (pending.session === session) this.#pending.delete(pending.flow.flow);
+      if (pending.asker?.session === session) this.#pending.delete(pending.flow.flow);
       const ends = pending.missing.get(session);
       if (ends !== undefined) this.#fail(pending, lost(ends));
     }
@@ -192,7 +225,7 @@ export class Reconfigurations {
 
   #fail(pending: Pending, error: FableError): void {
     this.#pending.delete(pending.flow.flow);
-    this.#options.session(pending.session)?.send(errorMessage(pending.id, error));
+    pending.settle(error);
   }
 }
 

@@ -24,6 +24,14 @@ export interface Figures {
   readonly switchReason: number;
 }
 
+/** What the policy knows about a flow beyond its figures. */
+export interface PolicyView {
+  /** Why it last moved it. */
+  reasonFor(flow: Flow): string | undefined;
+  /** Where its ends run, as last seen. */
+  placement(flow: Flow): string | undefined;
+}
+
 /** Why a flow is as it is, and since when; the last move has the word. */
 interface Story {
   readonly reason: string;
@@ -48,6 +56,7 @@ const NOTHING: Figures = {
   ...{ epoch: 0, transport: undefined, switches: 0, switchReason: 0 },
 };
 
+const REASON_POLICY = 3;
 /** By FABLE_REASON_*. */
 const REASONS: readonly string[] = [
   "for a reason it does not say",
@@ -62,9 +71,17 @@ export class Report {
   readonly #table: Table;
   readonly #observations = new Map<string, Observation>();
 
-  constructor(io: Pick<BrokerIo, "now" | "observe" | "figures" | "unobserve">, table: Table) {
+  readonly #policy: PolicyView;
+
+  constructor(io: Pick<BrokerIo, "now" | "observe" | "figures" | "unobserve">, table: Table, policy: PolicyView) {
     this.#io = io;
     this.#table = table;
+    this.#policy = policy;
+  }
+
+  /** Ids of the mappings of its ends' control regions. */
+  observersOf(flow: Flow): readonly [number, number] | undefined {
+    return this.#observations.get(flow.flow)?.observers;
   }
 
   /** Control regions that are mapped. */
@@ -162,8 +179,7 @@ export class Report {
           msgs_per_s: rates[side],
           wakeups: rings,
           blocked_ns: blockedNs,
-          // Control regions only say where an end last waited, which is where it was, not where it is.
-          placement: "same host",
+          placement: this.#policy.placement(flow) ?? "same host",
         };
       }),
       reason: story.reason,
@@ -182,7 +198,8 @@ export class Report {
     observation.switches = [figures[0].switches, figures[1].switches];
     const tales = moved.map((side) => {
       const { transport = flow.transport, switchReason } = figures[side];
-      return { from: flow.names[side], tale: `${transport}, ${REASONS[switchReason] ?? REASONS[0]}` };
+      const policy = switchReason === REASON_POLICY ? this.#policy.reasonFor(flow) : undefined;
+      return { from: flow.names[side], tale: policy ?? `${transport}, ${REASONS[switchReason] ?? REASONS[0]}` };
     });
     const same = tales.every(({ tale }) => tale === tales[0]?.tale) && tales.length === 2;
     const reason = same ? tales[0]?.tale ?? "" : tales.map(({ from, tale }) => `from ${from}: ${tale}`).join("; ");

@@ -3,7 +3,9 @@
  * the broker carries out. Descriptors stay with the broker; the table knows channels by the identity of their control regions.
  */
 import { FableError } from "../errors.ts";
+import { FIRST_TRANSPORTS } from "../naming/transports.ts";
 import { anonymousName } from "../naming/uri.ts";
+import { DEFAULT_RULES, type Rules, termsFor } from "../policy/rules.ts";
 import { select } from "../policy/select.ts";
 import { Accounts, type Quotas } from "./accounts.ts";
 import { endCost, type Flow, type FlowEnd, Flows } from "./flows.ts";
@@ -66,6 +68,8 @@ export interface TableOptions {
   readonly graceUntil: number;
   /** Connections that wait at one name. */
   readonly waitingPerName: number;
+  /** The operator's, as they are now (default: everybody may do everything). */
+  rules?(): Rules;
 }
 
 interface Held {
@@ -156,6 +160,7 @@ export class Table {
     if (this.#pending.has(key(client.session, wish.id))) throw new FableError("PROTOCOL", `request ${wish.id} is already under way`);
     if (wish.from !== undefined) this.names.owned(client.session, wish.from);
     this.flows.assertUnused(wish.control);
+    if (!this.#terms(wish).allow) throw forbidden(wish);
     const found = this.names.find(wish.to);
     if (!wish.wait && (found.state === "unknown" || found.state === "silent")) throw absent(wish.to, found.state, undefined);
     const queue = this.#waiting.get(wish.to) ?? [];
@@ -202,7 +207,8 @@ export class Table {
     const initiator = end(pending.client, names[0], pending.wish.control, pending.wish.ringBytes);
     const acceptor = end(owner.client, names[1], half.control, half.ringBytes);
     const { flow, transport, trust, reason } = offer;
-    const opened = this.flows.open({ flow, transport, trust, reason, since: now, names, ends: [initiator, acceptor] });
+    const asked = pending.wish.transport !== undefined;
+    const opened = this.flows.open({ flow, transport, trust, reason, since: now, asked, names, ends: [initiator, acceptor] });
     return { flow: opened, steps: this.#dispatch(owner.name) };
   }
 
@@ -255,9 +261,13 @@ export class Table {
   #match(pending: Pending, owner: Owner, listening: { outstanding: number; readonly trust: Trust }): Step {
     const { wish, client } = pending;
     const sameUser = client.uid === owner.client.uid;
-    const trust: Trust = sameUser && wish.offered.trust === "trusted" && listening.trust === "trusted" ? "trusted" : "untrusted";
-    const trustBecause = sameUser ? "asked" : "user";
-    const { transport, reason } = select({ requested: wish.transport, sameHost: true, trust, trustBecause });
+    const terms = this.#terms(wish);
+    const asked = wish.offered.trust === "untrusted" || listening.trust === "untrusted";
+    const trust: Trust = !sameUser || asked || terms.trust === "untrusted" ? "untrusted" : "trusted";
+    const trustBecause = !sameUser ? "user" : asked ? "asked" : "rule";
+    // What no channel begins with, it is moved to once it is there.
+    const pinned = FIRST_TRANSPORTS.find((name) => name === terms.pin);
+    const { transport, reason } = select({ requested: wish.transport, sameHost: true, trust, trustBecause, pinned });
     const stricter = transport !== "unix" && trust === "untrusted" && wish.offered.trust === "trusted";
     if (transport !== wish.offered.transport || stricter) {
       this.#drop(pending);
@@ -269,6 +279,11 @@ export class Table {
     listening.outstanding += 1;
     this.#offers.set(flow, offer);
     return { step: "offer", pending, offer };
+  }
+
+  /** What the operator's rules say about that connection. */
+  #terms(wish: Wish): ReturnType<typeof termsFor> {
+    return termsFor(this.#options.rules?.() ?? DEFAULT_RULES, wish.from, wish.to);
   }
 
   /** The pending connection is over, one way or the other. Its offer stays outstanding: the listener still owes an answer. */
@@ -326,6 +341,12 @@ function key(session: number, id: number): string {
 
 function end(client: Client, name: string, control: string, ringBytes: number): FlowEnd {
   return { client, session: client.session, detachedAt: undefined, name, control, ringBytes, open: true };
+}
+
+function forbidden({ from, to }: Wish): FableError {
+  return new FableError("REFUSED", `the policy file does not let ${from ?? "programs without a name"} connect to ${to}`, {
+    remedy: "ask the operator of the broker for a rule that allows it",
+  });
 }
 
 function absent(name: string, state: "unknown" | "silent", when: string | undefined): FableError {

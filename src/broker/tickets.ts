@@ -35,6 +35,7 @@ const flowTicket = v.strictObject({
   c: whole,
   b: whole,
   o: text,
+  a: v.optional(v.boolean()),
 });
 
 export interface FlowTicket {
@@ -45,6 +46,8 @@ export interface FlowTicket {
   readonly trust: "trusted" | "untrusted";
   readonly reason: string;
   readonly since: number;
+  /** The connecting end asked for the transport by name. */
+  readonly asked?: boolean;
   readonly ringBytes: number;
   /** Device and inode of the initiator's control region, in both ends' tickets. */
   readonly region: string;
@@ -77,6 +80,7 @@ export class Tickets {
       c: flow.since,
       b: flow.ringBytes,
       o: flow.region,
+      ...(flow.asked === true ? { a: true } : {}),
     });
   }
 
@@ -90,8 +94,9 @@ export class Tickets {
   provenFlow(ticket: string, process: TicketProcess, flow: string): FlowTicket | undefined {
     const parsed = v.safeParse(flowTicket, this.#open(ticket));
     if (!parsed.success || !holds(parsed.output, process) || parsed.output.f !== flow) return undefined;
-    const { r, n, t, x, w, c, b, o } = parsed.output;
-    return { flow, role: r, names: n, transport: t, trust: x, reason: w, since: c, ringBytes: b, region: o };
+    const { r, n, t, x, w, c, b, o, a } = parsed.output;
+    const facts = { flow, role: r, names: n, transport: t, trust: x, reason: w, since: c, ringBytes: b, region: o };
+    return a === true ? { ...facts, asked: true } : facts;
   }
 
   #seal(facts: object): string {

@@ -38,6 +38,7 @@ function program(): Command {
   addFlows(root);
   addTop(root);
   addReconfigure(root);
+  addPolicy(root);
   addCat(root);
   addDoctor(root);
   addBench(root);
@@ -63,7 +64,7 @@ function addDemo(root: Command): void {
 function addBroker(root: Command): void {
   const command = sub(root, "broker", "the name service in the foreground; programs start one by themselves if none runs");
   socket(command);
-  command.option("--policy <file>", "rules for trust and transports");
+  command.option("--policy <file>", "the operator's rules (docs/policy.md), looked at again when it changes");
   command.option("--parent <uri>", "a higher name service");
   command.option("--replace", "take over from a running broker without dropping a name");
   command.option("--embedded", "leave by itself when nobody needs it any more");
@@ -118,6 +119,29 @@ function addReconfigure(root: Command): void {
     "fable flows --json | jq -r '.[].flow' | xargs -n1 fable reconfigure --transport mempipe",
   ]);
   command.action(async (flow: string, options) => (await import("./reconfigure.ts")).reconfigure(output(options), flow, options));
+}
+
+function addPolicy(root: Command): void {
+  const command = sub(root, "policy", "who moves channels, the broker or people; and what it thinks of one");
+  const action = (name: "auto" | "manual", description: string) => {
+    const one = sub(command, name, description).argument("[flow]", "of this channel only");
+    socket(one);
+    json(one);
+    one.action(async (flow: string | undefined, options) => (await import("./policy.ts")).setPolicy(output(options), name, flow, options));
+  };
+  action("auto", "the broker moves channels as its policy sees fit");
+  action("manual", "channels stay as they are until somebody moves them");
+  const explain = sub(command, "explain", "facts, candidates, predicted costs and the choice for one channel");
+  explain.argument("<flow>", "as fable flows calls it, or the beginning of that");
+  socket(explain);
+  json(explain);
+  explain.action(async (flow: string, options) => (await import("./policy.ts")).explainPolicy(output(options), flow, options));
+  examples(command, [
+    "fable policy manual",
+    "fable policy auto k3xq7a-12",
+    "fable policy explain k3",
+    "fable policy explain k3 --json | jq .candidates",
+  ]);
 }
 
 function addCat(root: Command): void {

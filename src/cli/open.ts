@@ -1,5 +1,6 @@
 /** A command's short visit to the name service: connects, never starts a broker just to look, and leaves. */
-import { type BrokerService, connectNameService } from "../naming/client.ts";
+import { connectNameService } from "../naming/client.ts";
+import type { BrokerService } from "../naming/service.ts";
 import { loadNative } from "../native/load.ts";
 
 const VISIT_TIMEOUT_MS = 500;

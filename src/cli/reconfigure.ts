@@ -1,5 +1,5 @@
 /** `fable reconfigure`: moves a live channel to another transport, and says from where to where. */
-import type { BrokerService } from "../naming/client.ts";
+import type { BrokerService } from "../naming/service.ts";
 import type { FlowEntry } from "../naming/service.ts";
 import type { TransportName } from "../transport/transport.ts";
 import { CommandFailed } from "./failure.ts";

@@ -16,12 +16,13 @@ import { brokerPlace, type Place } from "./place.ts";
 import { decodeResponse, errorMessage, type Request, type Responses } from "./protocol.ts";
 import { Reactor } from "./reactor.ts";
 import type {
+  BrokerService,
   ConnectRequest,
   FlowEntry,
   Grant,
   ListenOptions,
   NameEntry,
-  NameService,
+  PolicyMode,
   ReconfigureListener,
   RegisterOptions,
   Registration,
@@ -39,15 +40,6 @@ export interface NameServiceOptions {
   /** For the first connection (default 10 s). */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
-}
-
-/** A name service that is a broker, with what its operators want to know. */
-export interface BrokerService extends NameService {
-  /** The broker this client is connected to now. */
-  readonly broker: Responses["welcome"]["broker"] | undefined;
-  stats(): Promise<Readonly<Record<string, number>>>;
-  /** Ends the broker. Only its own user and root may. */
-  shutdown(): Promise<void>;
 }
 
 const RETRY_MS = 1000;
@@ -191,6 +183,19 @@ class BrokerClient implements BrokerService {
     const { message } = await this.#mail.ask((id) => ({ type: "stats", id }), [], due(undefined));
     if (message.type !== "stats") throw unexpected(message);
     return message.figures;
+  }
+
+  async policy(mode?: PolicyMode, flow?: string): Promise<PolicyMode> {
+    const wish = { ...(mode === undefined ? {} : { mode }), ...(flow === undefined ? {} : { flow }) };
+    const { message } = await this.#mail.ask((id) => ({ type: "policy", id, ...wish }), [], due(undefined));
+    if (message.type !== "policy") throw unexpected(message);
+    return message.mode;
+  }
+
+  async explain(flow: string): Promise<string> {
+    const { message } = await this.#mail.ask((id) => ({ type: "explain", id, flow }), [], due(undefined));
+    if (message.type !== "explained") throw unexpected(message);
+    return message.explanation;
   }
 
   async shutdown(): Promise<void> {
@@ -391,6 +396,4 @@ function listenRequest(id: number, name: string, options: ListenOptions): Reques
   };
 }
 
-function refusal(error: unknown): FableError {
-  return new FableError("REFUSED", error instanceof Error ? error.message : String(error));
-}
+const refusal = (error: unknown) => new FableError("REFUSED", error instanceof Error ? error.message : String(error));

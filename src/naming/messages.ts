@@ -65,6 +65,7 @@ const milliseconds = whole(0, 0x7fff_ffff);
 const count = whole(0, Number.MAX_SAFE_INTEGER);
 const process = whole(0, 0xffff_ffff);
 const range = v.strictTuple([whole(1, 65_535), whole(1, 65_535)]);
+const mode = v.picklist(["auto", "manual"]);
 const sentence = text(1000);
 const instant = text(40);
 
@@ -120,6 +121,8 @@ export const REQUESTS = {
     message: sentence,
     remedy: v.optional(sentence),
   }),
+  policy: v.object({ type: v.literal("policy"), id, mode: v.optional(mode), flow: v.optional(flow) }),
+  explain: v.object({ type: v.literal("explain"), id, flow }),
   stats: v.object({ type: v.literal("stats"), id }),
   shutdown: v.object({ type: v.literal("shutdown"), id }),
   replace: v.object({ type: v.literal("replace"), id }),
@@ -188,6 +191,8 @@ export const RESPONSES = {
   }),
   names: v.object({ type: v.literal("names"), id, entries: v.array(nameEntry), after: v.optional(text(MAX_NAME_BYTES)) }),
   flows: v.object({ type: v.literal("flows"), id, entries: v.array(flowEntry), after: v.optional(text(32)) }),
+  policy: v.object({ type: v.literal("policy"), id, mode }),
+  explained: v.object({ type: v.literal("explained"), id, flow, names: v.strictTuple([peerName, peerName]), explanation: text(60_000) }),
   stats: v.object({ type: v.literal("stats"), id, figures: v.record(text(40), v.number()) }),
   released: v.object({ type: v.literal("released"), id, descriptors }),
   going: v.object({ type: v.literal("going"), reason: v.picklist(["replaced", "shutdown"]) }),

@@ -15,6 +15,8 @@ export interface Place {
   readonly key: string;
   /** What a broker that was started on demand says. */
   readonly log: string;
+  /** What `fable calibrate` measured on this machine. */
+  readonly calibration: string;
 }
 
 /** The place of the broker this program is to use. */
@@ -27,7 +29,8 @@ export function brokerPlace(library: Pick<Library, "getenv" | "self" | "errno">,
     });
   }
   const base = path.replace(/\.sock$/, "");
-  return { socket: path, folder: folderOf(path), lock: `${base}.lock`, starting: `${base}.start`, key: `${base}.key`, log: `${base}.log` };
+  const [lock, starting, key, log] = [`${base}.lock`, `${base}.start`, `${base}.key`, `${base}.log`];
+  return { socket: path, folder: folderOf(path), lock, starting, key, log, calibration: `${base}.calibration.json` };
 }
 
 const encoder = new TextEncoder();

@@ -168,3 +168,27 @@ export interface NameService {
   setRef(on: boolean): void;
   close(): Promise<void>;
 }
+
+/** The broker a client is connected to. */
+export interface BrokerIdentity {
+  readonly pid: number;
+  readonly embedded: boolean;
+  readonly instance: string;
+  readonly started: string;
+}
+
+/** Who moves channels: the broker's policy, or people. */
+export type PolicyMode = "auto" | "manual";
+
+/** A name service that is a broker, with what its operators want to know. */
+export interface BrokerService extends NameService {
+  /** The broker this client is connected to now. */
+  readonly broker: BrokerIdentity | undefined;
+  stats(): Promise<Readonly<Record<string, number>>>;
+  /** Who moves channels, or one of them: the policy or people. Without a mode nothing changes. Gives what holds for all. */
+  policy(mode?: PolicyMode, flow?: string): Promise<PolicyMode>;
+  /** What the policy knows and thinks of a flow, as JSON. */
+  explain(flow: string): Promise<string>;
+  /** Ends the broker. Only its own user and root may. */
+  shutdown(): Promise<void>;
+}

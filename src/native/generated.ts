@@ -120,6 +120,11 @@ export const BLOCK_READ_TRANSPORT = 13;
 export const BLOCK_COMING = 14;
 /** fable_channel_options.flags: this end lays out records itself, so only fable_cross() moves it */
 export const WINDOWS = 1;
+export const SAMPLE_WORDS = 28;
+export const SAMPLE_CPU = 24;
+export const SAMPLE_STATE = 25;
+export const SAMPLE_RING_BYTES = 26;
+export const SAMPLE_VALID = 27;
 /** fable_switch() to a path through the kernel takes at least this much memory for what is on its way */
 export const MIN_STREAM_BYTES = 262144;
 /** offered to the peer; outgoing only */
@@ -272,9 +277,12 @@ export const signatures = {
   cpu: { parameters: [], result: "i32" },
   pin: { parameters: ["i32"], result: "i32" },
   affinity: { parameters: ["buffer", "u32"], result: "i32" },
+  thread_affinity: { parameters: ["u32", "buffer", "u32"], result: "i32" },
+  thread_confine: { parameters: ["u32", "buffer", "u32"], result: "i32" },
   capability: { parameters: ["u32"], result: "i32" },
   line_ns: { parameters: ["u32", "u32", "u32", "buffer"], result: "i32" },
   control_map: { parameters: ["i32"], result: "i32" },
   control_stats: { parameters: ["u32", "buffer"], result: "i32" },
+  control_sample: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
   control_unmap: { parameters: ["u32"], result: "i32" },
 } as const;

@@ -31,6 +31,7 @@ export interface Library {
   control_map(controlFd: number): number;
   control_stats(id: number, out: BigUint64Array): number;
   control_unmap(id: number): number;
+  control_sample(ids: Uint32Array, count: number, out: Uint32Array): number;
   send(handle: number, message: Uint8Array, sizeBytes: number): number;
   receive(handle: number, out: Uint8Array, capacityBytes: number): number;
   take(handle: number, out: Uint8Array, capacityBytes: number): number;
@@ -100,6 +101,8 @@ export interface Library {
   cpu(): number;
   pin(cpu: number): number;
   affinity(maskWords: Uint32Array, capacityWords: number): number;
+  thread_affinity(tid: number, maskWords: Uint32Array, capacityWords: number): number;
+  thread_confine(tid: number, maskWords: Uint32Array, words: number): number;
   capability(which: number): number;
   line_ns(cpuA: number, cpuB: number, rounds: number, p50PicosecondsOut: Uint32Array): number;
 }

@@ -89,6 +89,12 @@ export class Decider {
     };
   }
 
+  /** Nothing to decide now: the time until the next sample is nobody's credit. */
+  skip(nowMs: number): void {
+    this.#lastSampleMs = nowMs;
+    this.#ringWantedMs = 0;
+  }
+
   /** Somebody else moved it, or it is what it was told to be: nothing of before counts. */
   moved(nowMs: number): void {
     this.#credits.clear();

@@ -12,7 +12,6 @@ export interface Rules {
   readonly maxRingBytes: number;
   /** Whether the broker may set the affinity of programs to bring two ends together or apart. */
   readonly affinity: boolean;
-  readonly drainDeadlineMs: number | undefined;
   /** In order; the first that fits a connection counts. Without any, everybody may. */
   readonly connections: readonly ConnectionRule[];
   /** Per user, of what is named. */
@@ -40,7 +39,6 @@ export const DEFAULT_RULES: Rules = {
   transports: TRANSPORTS,
   maxRingBytes: 4_194_304,
   affinity: false,
-  drainDeadlineMs: undefined,
   connections: [],
   quotas: {},
 };

@@ -117,14 +117,19 @@ export interface Situation {
   readonly load: number;
 }
 
-/** Reads costs out of a table. Made once for each table. */
+/** Reads costs out of a table. Made once for each table, asked for every transport, flow and sample: places in a list instead of words. */
 export class CostModel {
   readonly table: Table;
-  readonly #rows: ReadonlyMap<string, Row>;
+  readonly #rows: readonly (Row | undefined)[];
 
   constructor(table: Table) {
     this.table = table;
-    this.#rows = new Map(table.rows.map((one) => [keyOf(one), one]));
+    const rows: (Row | undefined)[] = [];
+    for (const one of table.rows) {
+      const place = rowOf(one.transport, one.trust === "untrusted", one.pattern === "request", one.placement === "same");
+      rows[place + (one.load === "hog" ? 1 : 0)] = one;
+    }
+    this.#rows = rows;
   }
 
   /** True for a table that was measured, not brought along. */
@@ -134,32 +139,34 @@ export class CostModel {
 
   /** Nanoseconds per message; undefined for what the table does not know, such as a transport that does not work here. */
   nsPerMessage(transport: Transport, situation: Situation): number | undefined {
-    const { request, together, load } = situation;
+    const { request, together } = situation;
+    const untrusted = situation.trust === "untrusted" && SHARED.has(transport);
     let sum = 0;
-    for (const [pattern, much] of [["request", request], ["stream", 1 - request]] as const) {
+    for (let which = 0; which < 4; which++) {
+      const [asks, same] = [which >= 2, which % 2 === 1];
+      const much = (asks ? request : 1 - request) * (same ? together : 1 - together);
       if (much <= 0) continue;
-      for (const [placement, often] of [["same", together], ["across", 1 - together]] as const) {
-        if (often <= 0) continue;
-        const ns = this.#underLoad(transport, situation, pattern, placement, load);
-        if (ns === undefined) return undefined;
-        sum += much * often * ns;
-      }
+      const ns = this.#underLoad(rowOf(transport, untrusted, asks, same), situation);
+      if (ns === undefined) return undefined;
+      sum += much * ns;
     }
     return sum;
   }
 
-  #underLoad(transport: Transport, situation: Situation, pattern: Pattern, placement: Placement, load: number): number | undefined {
-    const trust = SHARED.has(transport) ? situation.trust : "n/a";
-    const at = (which: Load) => {
-      const found = this.#rows.get(keyOf({ transport, trust, pattern, placement, load: which }));
-      return found === undefined ? undefined : interpolate(found, situation.bytes);
-    };
-    const idle = at("idle");
-    const hog = load > 0 ? at("hog") ?? idle : idle;
-    if (idle === undefined || hog === undefined) return idle ?? hog;
-    return idle * (1 - load) + hog * load;
+  #underLoad(place: number, { bytes, load }: Situation): number | undefined {
+    const [idle, hog] = [this.#rows[place], this.#rows[place + 1]];
+    if (idle === undefined) return hog === undefined ? undefined : interpolate(hog, bytes);
+    const quiet = interpolate(idle, bytes);
+    return load <= 0 || hog === undefined ? quiet : quiet * (1 - load) + interpolate(hog, bytes) * load;
   }
 }
+
+/** Where the row of a quiet machine lies; that with a hog comes after it. */
+function rowOf(transport: Transport, untrusted: boolean, request: boolean, same: boolean): number {
+  return (((PLACES[transport] * 2 + Number(untrusted)) * 2 + Number(request)) * 2 + Number(same)) * 2;
+}
+
+const PLACES = Object.fromEntries(TRANSPORTS.map((transport, place) => [transport, place])) as Readonly<Record<Transport, number>>;
 
 function keyOf(row: Pick<Row, "transport" | "trust" | "pattern" | "placement" | "load">): string {
   return `${row.transport} ${row.trust} ${row.pattern} ${row.placement} ${row.load}`;

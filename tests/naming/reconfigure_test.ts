@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { FableError } from "../../src/errors.ts";
-import type { BrokerService } from "../../src/naming/client.ts";
+import type { BrokerService } from "../../src/naming/service.ts";
 import type { Offer, ReconfigureOrder } from "../../src/naming/service.ts";
 import { check } from "../../src/native/status.ts";
 import { eventually, Half, inScene, native, type Scene } from "../broker/support.ts";

@@ -1,5 +1,6 @@
 //! Exports for observers: control regions of channels that are others', mapped for reading their figures.
 
+const std = @import("std");
 const control = @import("../layout/control.zig");
 const memory = @import("../sys/memory.zig");
 const Mutex = @import("../sys/mutex.zig").Mutex;
@@ -40,6 +41,41 @@ pub export fn fable_control_stats(id: u32, out: ?*anyopaque) callconv(.c) i32 {
         @field(stats, field.name) = @atomicLoad(@TypeOf(@field(region, field.name)), &@field(region, field.name), .monotonic);
     }
     return status.OK;
+}
+
+/// One row of fable_control_sample.
+const Sample = extern struct {
+    stats: [@typeInfo(Stats).@"struct".fields.len]u64 align(4),
+    cpu: u32,
+    state: u32,
+    ring_bytes: u32,
+    valid: u32,
+
+    comptime {
+        if (@sizeOf(Sample) != 28 * 4) @compileError("FABLE_SAMPLE_WORDS");
+    }
+};
+
+pub export fn fable_control_sample(ids: ?*const anyopaque, count: u32, out: ?*anyopaque) callconv(.c) i32 {
+    if (count > 4096) return status.BAD_ARGUMENT;
+    const wanted = check.manyConst(u32, ids, count) orelse return status.BAD_ARGUMENT;
+    const words = check.many(u32, out, count * (@sizeOf(Sample) / 4)) orelse return status.BAD_ARGUMENT;
+    const rows = std.mem.bytesAsSlice(Sample, std.mem.sliceAsBytes(words));
+    var valid: i32 = 0;
+    for (wanted, rows) |id, *row| {
+        row.* = std.mem.zeroes(Sample);
+        const region = observers.hold(id) orelse continue;
+        defer observers.release();
+        inline for (@typeInfo(Stats).@"struct".fields, 0..) |field, index| {
+            row.stats[index] = @atomicLoad(@TypeOf(@field(region, field.name)), &@field(region, field.name), .monotonic);
+        }
+        row.cpu = @atomicLoad(u32, &region.cpu, .monotonic);
+        row.state = @atomicLoad(u32, &region.state, .monotonic);
+        row.ring_bytes = region.ring_bytes;
+        row.valid = 1;
+        valid += 1;
+    }
+    return valid;
 }
 
 pub export fn fable_control_unmap(id: u32) callconv(.c) i32 {

@@ -20,9 +20,25 @@ pub export fn fable_pin(cpu: i32) callconv(.c) i32 {
 
 /// The CPUs this thread may use, one bit each: how many words are used.
 pub export fn fable_affinity(mask_words: ?*anyopaque, capacity_words: u32) callconv(.c) i32 {
+    return affinityOf(0, mask_words, capacity_words);
+}
+
+pub export fn fable_thread_affinity(tid: u32, mask_words: ?*anyopaque, capacity_words: u32) callconv(.c) i32 {
+    return if (tid == 0) status.BAD_ARGUMENT else affinityOf(tid, mask_words, capacity_words);
+}
+
+pub export fn fable_thread_confine(tid: u32, mask_words: ?*const anyopaque, count: u32) callconv(.c) i32 {
+    if (tid == 0 or count == 0 or count > @sizeOf(topology.Mask) / 4) return status.BAD_ARGUMENT;
+    const words = check.manyConst(u32, mask_words, count) orelse return status.BAD_ARGUMENT;
+    var mask: topology.Mask = @splat(0);
+    @memcpy(mask[0 .. count * 4], std.mem.sliceAsBytes(words));
+    return answer.plain(topology.confine(tid, &mask));
+}
+
+fn affinityOf(tid: u32, mask_words: ?*anyopaque, capacity_words: u32) i32 {
     const words = check.many(u32, mask_words, capacity_words) orelse return status.BAD_ARGUMENT;
     var mask: topology.Mask align(4) = undefined;
-    const rc = topology.allowed(&mask);
+    const rc = topology.allowedOf(tid, &mask);
     if (rc < 0) return answer.plain(rc);
     const all = std.mem.bytesAsSlice(u32, &mask);
     var used = all.len;

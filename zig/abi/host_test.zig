@@ -230,6 +230,15 @@ test "regions: sealed, unsealed, not memory; mapped for observers only when safe
     try testing.expectEqual(status.OK, observers.fable_control_stats(@intCast(id), &stats));
     try testing.expectEqual(77, stats.bytes_sent);
     try testing.expectEqual(88, stats.waited_ns);
+    own.cpu = 5;
+    const ids = [_]u32{ @intCast(id), 0x7fff_ffff };
+    var rows: [2 * 28]u32 = @splat(9);
+    try testing.expectEqual(1, observers.fable_control_sample(&ids, 2, &rows));
+    try testing.expectEqual(77, rows[2]); // bytes_sent, low half
+    try testing.expectEqualSlices(u32, &.{ 5, 0, 0, 1 }, rows[24..28]);
+    for (rows[28..]) |word| try testing.expectEqual(0, word);
+    try testing.expectEqual(status.BAD_ARGUMENT, observers.fable_control_sample(null, 2, &rows));
+    try testing.expectEqual(status.BAD_ARGUMENT, observers.fable_control_sample(&ids, 4097, &rows));
     try testing.expectEqual(status.OK, observers.fable_control_unmap(@intCast(id)));
     try testing.expectEqual(status.BAD_HANDLE, observers.fable_control_unmap(@intCast(id)));
     try testing.expectEqual(status.BAD_HANDLE, observers.fable_control_stats(@intCast(id), &stats));

@@ -232,6 +232,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 const left: ?u64 = if (until) |end| end -| now else null;
                 if (left == 0) break .timeout;
                 if (forced and now -% began < forced_spin_ns) {
+                    w.place();
                     const spun = w.spin(@min(left orelse spin_check_ns, spin_check_ns), false);
                     if (spun != 0) break .{ .ready = spun };
                     if (w.sleep(0, waker)) break .waker;
@@ -244,6 +245,15 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             w.awake();
             w.account(Sys.nowNs() -% began);
             return woken;
+        }
+
+        /// Who never sleeps tells observers here where it runs.
+        fn place(w: *Self) void {
+            const here = Sys.cpu();
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (c.bell.own.cpu != here) c.bell.own.cpu = here;
+            }
         }
 
         fn account(w: *Self, slept_ns: u64) void {

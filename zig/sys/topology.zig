@@ -30,7 +30,12 @@ pub fn cpu() isize {
 
 /// The CPUs this thread may run on.
 pub fn allowed(mask: *Mask) isize {
-    const rc = result(linux.syscall3(.sched_getaffinity, 0, mask.len, @intFromPtr(mask)));
+    return allowedOf(0, mask);
+}
+
+/// Of any thread; 0: this one.
+pub fn allowedOf(tid: u32, mask: *Mask) isize {
+    const rc = result(linux.syscall3(.sched_getaffinity, tid, mask.len, @intFromPtr(mask)));
     if (rc < 0) return rc;
     @memset(mask[@intCast(rc)..], 0);
     return 0;
@@ -45,6 +50,11 @@ pub fn pin(number: i32) isize {
     var mask: Mask = @splat(0);
     mask[bit / 8] = @as(u8, 1) << @intCast(bit % 8);
     return set(&mask);
+}
+
+/// The CPUs another thread may run on, from now on.
+pub fn confine(tid: u32, mask: *const Mask) isize {
+    return result(linux.syscall3(.sched_setaffinity, tid, mask.len, @intFromPtr(mask)));
 }
 
 fn set(mask: *const Mask) isize {
@@ -68,4 +78,19 @@ test "pin to the current CPU and back" {
     _ = allowed(&after);
     try std.testing.expectEqualSlices(u8, &before, &after);
     try std.testing.expectEqual(os.failure(.INVAL), pin(9000));
+}
+
+test "another thread's CPUs are read and set like one's own" {
+    const self: u32 = @intCast(linux.gettid());
+    var before: Mask = undefined;
+    try std.testing.expectEqual(@as(isize, 0), allowedOf(self, &before));
+    var one: Mask = @splat(0);
+    const here: u32 = @intCast(cpu());
+    one[here / 8] = @as(u8, 1) << @intCast(here % 8);
+    try std.testing.expectEqual(@as(isize, 0), confine(self, &one));
+    var now: Mask = undefined;
+    _ = allowed(&now);
+    try std.testing.expectEqualSlices(u8, &one, &now);
+    try std.testing.expectEqual(@as(isize, 0), confine(self, &before));
+    try std.testing.expectEqual(os.failure(.SRCH), allowedOf(0x3fff_ffff, &now));
 }

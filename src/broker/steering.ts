@@ -1,0 +1,373 @@
+/**
+ * The broker's hand on its flows: samples them, has the policy choose and decide, orders what was decided, and can say why. It spends at most a
+ * hundredth of a CPU: each round waits a hundred times as long as it took. Nothing here is on a data path, and a flow goes on
+ * as it is if nobody steers. Clock, timers, counters and kernel are handed in.
+ */
+import { FableError } from "../errors.ts";
+import { type Advice, Trial } from "../policy/coschedule.ts";
+import { CAUTIOUS_PACE, Decider, type Decision, PACE, type Pace } from "../policy/decide.ts";
+import { explain, type Explanation } from "../policy/explain.ts";
+import { type FlowFacts, type MachineFacts, type Origin, type Transport, transportOf } from "../policy/facts.ts";
+import { type Rules, termsFor } from "../policy/rules.ts";
+import { type Choice, choose, situationOf } from "../policy/select.ts";
+import type { CostModel } from "../policy/table.ts";
+import { type Flow, isWhole } from "./flows.ts";
+import { Kernel, type KernelIo } from "./kernel.ts";
+import { type Counters, FlowSampler } from "./sampler.ts";
+
+/** A line of the log. */
+export interface SteeringRecord {
+  readonly event: "moved" | "refused" | "affinity";
+  readonly flow: string;
+  readonly names: readonly [string, string];
+  readonly transport?: Transport;
+  readonly ring_bytes?: number;
+  readonly reason: string;
+}
+
+export interface SteeringOptions {
+  /** Flows of which both ends are known. */
+  flows(): Iterable<Flow>;
+  now(): number;
+  /** CPU time of this thread in milliseconds, for measuring itself: on a busy machine time itself says nothing about what it took. */
+  cpuTime(): number;
+  after(ms: number, task: () => void): void;
+  /** Ids of the mappings of both ends' control regions; -1: there is none. */
+  observers(flow: Flow): readonly [number, number] | undefined;
+  /** What they say, in one go; undefined for those that say nothing. */
+  counters(observers: readonly number[]): readonly (Counters | undefined)[];
+  readonly kernel: KernelIo;
+  /** Sets the CPUs of a thread. False: it could not be done. */
+  confine(tid: number, cpus: readonly number[]): boolean;
+  /** Has both ends move; `done` hears why not. Throws what speaks against it at once. */
+  order(flow: Flow, transport: Transport, ringBytes: number | undefined, done: (error: FableError | undefined) => void): void;
+  /** Somebody else is moving it right now. */
+  busy(flow: Flow): boolean;
+  rules(): Rules;
+  model(): CostModel;
+  readonly virtualised: boolean;
+  log(record: SteeringRecord): void;
+}
+
+/** What is kept of a flow. */
+interface Steered {
+  readonly sampler: FlowSampler;
+  readonly decider: Decider;
+  trial: Trial | undefined;
+  asked: Transport | undefined;
+  origin: Origin;
+  ringBytes: number;
+  transports: readonly [Transport, Transport];
+  switches: readonly [number, number];
+  /** By `fable policy auto|manual FLOW`. */
+  mode: "auto" | "manual" | undefined;
+  underWay: boolean;
+  placedAtMs: number;
+  reason: string | undefined;
+}
+
+/** Between rounds while messages travel, and while none do. */
+const BUSY_MS = 50;
+const IDLE_MS = 250;
+/** A round waits so many times as long as it took: hardly less than a hundredth of a CPU is what it may use. */
+const REST = 110;
+const LONGEST_MS = 2000;
+/** Processes looked at in one round; the others have their turn in the next. */
+const LOOKS_PER_ROUND = 128;
+/** A flow that spends less of a second than this on its transport has nothing to gain. */
+const WORTH_A_THOUGHT = 5e-4;
+const REASON_PROGRAM = 1;
+const REASON_OPERATOR = 2;
+
+export class Steering {
+  readonly #options: SteeringOptions;
+  readonly #steered = new Map<string, Steered>();
+  readonly #kernel: Kernel;
+  #mode: "auto" | "manual" | undefined;
+  #ticking = false;
+  #closed = false;
+  #round = 0;
+  #spentMs = 0;
+  #typicalMs = 0;
+  #rounds = 0;
+
+  constructor(options: SteeringOptions) {
+    this.#options = options;
+    this.#kernel = new Kernel(options.kernel);
+  }
+
+  /** What a `fable policy` without a flow says. */
+  get mode(): "auto" | "manual" {
+    return this.#mode ?? this.#options.rules().mode;
+  }
+
+  /** Rounds so far, and milliseconds they took: what steering costs. */
+  get cost(): { readonly rounds: number; readonly spentMs: number } {
+    return { rounds: this.#rounds, spentMs: this.#spentMs };
+  }
+
+  /** There are flows now, perhaps. */
+  wake(): void {
+    if (this.#ticking || this.#closed) return;
+    this.#ticking = true;
+    this.#options.after(BUSY_MS, () => this.#tick());
+  }
+
+  close(): void {
+    for (const flow of this.#options.flows()) this.forget(flow);
+    this.#closed = true;
+  }
+
+  forget(flow: Flow): void {
+    const steered = this.#steered.get(flow.flow);
+    this.#steered.delete(flow.flow);
+    const undo = steered?.trial?.abandon(this.#options.now());
+    if (undo?.step === "undo") this.#confine(flow, undo.masks);
+    for (const end of flow.ends) if (end !== undefined) this.#kernel.forget(end.client.pid);
+  }
+
+  setMode(mode: "auto" | "manual", flow: Flow | undefined): void {
+    if (flow === undefined) this.#mode = mode;
+    else this.#of(flow).mode = mode;
+  }
+
+  /** Why the policy last moved it; undefined: it never did. */
+  reasonFor(flow: Flow): string | undefined {
+    return this.#steered.get(flow.flow)?.reason;
+  }
+
+  /** Where both ends were last seen; undefined: nobody looked yet. */
+  placement(flow: Flow): string | undefined {
+    const steered = this.#steered.get(flow.flow);
+    if (steered === undefined || steered.placedAtMs === -Infinity) return undefined;
+    const { ends: [a, b], pair } = this.#facts(flow, steered);
+    if (a.cpu === undefined || b.cpu === undefined) return undefined;
+    const together = pair.boundTogether || pair.sameCoreShare > 0.5;
+    return together ? `one core (CPU ${b.cpu})` : `CPU ${a.cpu} and CPU ${b.cpu}`;
+  }
+
+  /** Everything about the next decision. */
+  explain(flow: Flow): Explanation {
+    const steered = this.#of(flow);
+    const nowMs = this.#options.now();
+    if (steered.placedAtMs === -Infinity) {
+      this.#kernel.begin(nowMs);
+      this.#place(flow, steered, nowMs);
+    }
+    const facts = this.#facts(flow, steered);
+    return explain({
+      facts,
+      choice: this.#choose(flow, facts),
+      model: this.#options.model(),
+      pace: this.#pace(),
+      decider: steered.decider,
+      origin: steered.origin,
+      mode: steered.mode ?? this.mode,
+      held: this.#held(flow, steered),
+      nowMs,
+    });
+  }
+
+  /** The same, as it travels. */
+  explained(flow: Flow): { readonly flow: string; readonly names: [string, string]; readonly explanation: string } {
+    return { flow: flow.flow, names: [...flow.names], explanation: JSON.stringify(this.explain(flow)) };
+  }
+
+  #tick(): void {
+    if (this.#closed) return;
+    const { after, cpuTime } = this.#options;
+    const began = cpuTime();
+    const active = this.#look();
+    const tookMs = Math.max(0, cpuTime() - began);
+    this.#spentMs += tookMs;
+    this.#rounds += 1;
+    // The kernel books a thread's time in steps, so that single rounds seem to cost nothing, or a lot.
+    this.#typicalMs += (tookMs - this.#typicalMs) / 16;
+    if (active === undefined) {
+      this.#ticking = false;
+      return;
+    }
+    after(Math.min(LONGEST_MS, Math.max(active ? BUSY_MS : IDLE_MS, this.#typicalMs * REST)), () => this.#tick());
+  }
+
+  /** One round over all flows. Whether anything travels; undefined: there are no flows. */
+  #look(): boolean | undefined {
+    const flows = [...this.#options.flows()].filter((flow) => this.#options.observers(flow) !== undefined);
+    if (flows.length === 0) return undefined;
+    const nowMs = this.#options.now();
+    const ids = flows.flatMap((flow) => this.#options.observers(flow) ?? []);
+    const counters = this.#options.counters(ids);
+    const due: (readonly [Flow, Steered])[] = [];
+    for (const [index, flow] of flows.entries()) {
+      const [a, b] = [counters[2 * index], counters[2 * index + 1]];
+      if (a === undefined || b === undefined) continue;
+      const steered = this.#of(flow);
+      this.#heard(flow, steered, [a, b], nowMs);
+      if (steered.sampler.active || this.#mustMove(flow, steered)) due.push([flow, steered]);
+    }
+    if (due.length === 0) return false;
+    this.#kernel.begin(nowMs);
+    const turns = Math.ceil((due.length * 2) / LOOKS_PER_ROUND);
+    this.#round += 1;
+    for (const [index, [flow, steered]] of due.entries()) {
+      if (index % turns === this.#round % turns) this.#place(flow, steered, nowMs);
+    }
+    for (const [flow, steered] of due) this.#steer(flow, steered, nowMs);
+    return true;
+  }
+
+  #of(flow: Flow): Steered {
+    const known = this.#steered.get(flow.flow);
+    if (known !== undefined) return known;
+    const steered: Steered = {
+      sampler: new FlowSampler(),
+      decider: new Decider(this.#pace(), this.#options.now()),
+      trial: undefined,
+      asked: flow.asked === true ? flow.transport : undefined,
+      origin: flow.asked === true ? "asked" : "automatic",
+      ringBytes: Math.max(65_536, ...flow.ends.map((end) => end?.ringBytes ?? 0)),
+      transports: [flow.transport, flow.transport],
+      switches: [0, 0],
+      mode: undefined,
+      underWay: false,
+      placedAtMs: -Infinity,
+      reason: undefined,
+    };
+    this.#steered.set(flow.flow, steered);
+    return steered;
+  }
+
+  /** New figures of both ends: traffic, and moves that somebody made. */
+  #heard(flow: Flow, steered: Steered, counters: readonly [Counters, Counters], nowMs: number): void {
+    steered.sampler.sample(counters, nowMs);
+    const [a, b] = counters;
+    steered.transports = [a.transport ?? flow.transport, b.transport ?? flow.transport];
+    for (const [side, now] of counters.entries()) {
+      if (now.switches <= (steered.switches[side] ?? 0)) continue;
+      if (now.switchReason === REASON_PROGRAM) {
+        steered.origin = "program";
+        steered.asked = now.transport;
+      } else if (now.switchReason === REASON_OPERATOR) {
+        steered.origin = "operator";
+      }
+      steered.decider.moved(nowMs);
+    }
+    steered.switches = [a.switches, b.switches];
+  }
+
+  #place(flow: Flow, steered: Steered, nowMs: number): void {
+    if (!isWhole(flow)) return;
+    const [a, b] = [flow.ends[0].client.pid, flow.ends[1].client.pid];
+    // Several threads of one process cannot be told apart from here.
+    if (a === b || a <= 0 || b <= 0) return;
+    const sights = [this.#kernel.look(a, undefined), this.#kernel.look(b, undefined)] as const;
+    const elapsedS = steered.placedAtMs === -Infinity ? 1 : (nowMs - steered.placedAtMs) / 1000;
+    if (elapsedS > 0) steered.sampler.place(sights, this.#kernel, elapsedS);
+    steered.placedAtMs = nowMs;
+  }
+
+  #facts(flow: Flow, steered: Steered): FlowFacts {
+    const machine: MachineFacts = {
+      virtualised: this.#options.virtualised,
+      cpus: Math.max(1, this.#kernel.cpus.length),
+      pressureShare: this.#kernel.pressure,
+    };
+    const { asked, transports, ringBytes } = steered;
+    return steered.sampler.facts({ trust: flow.trust, asked, transports, ringBytes, machine, kernel: this.#kernel });
+  }
+
+  #choose(flow: Flow, facts: FlowFacts): Choice {
+    return choose(facts, this.#options.model(), termsFor(this.#options.rules(), flow.names[0], flow.names[1]));
+  }
+
+  #pace(): Pace {
+    return this.#options.model().measured ? PACE : CAUTIOUS_PACE;
+  }
+
+  /** Why nothing is decided about it now. */
+  #held(flow: Flow, steered: Steered): string | undefined {
+    if (steered.mode === "manual") return "fable policy manual was said of it";
+    if (steered.mode === undefined && this.mode === "manual") return "the policy is manual";
+    if (steered.mode === undefined && steered.origin === "operator") return "an operator moved it; fable policy auto FLOW gives it back";
+    if (steered.underWay || this.#options.busy(flow)) return "it is being moved";
+    return undefined;
+  }
+
+  /** A rule pins it to something that it is not. */
+  #mustMove(flow: Flow, steered: Steered): boolean {
+    const { pin } = termsFor(this.#options.rules(), flow.names[0], flow.names[1]);
+    return pin !== undefined && steered.transports.some((transport) => transport !== pin);
+  }
+
+  #steer(flow: Flow, steered: Steered, nowMs: number): void {
+    if (this.#held(flow, steered) !== undefined) return steered.decider.skip(nowMs);
+    const facts = this.#facts(flow, steered);
+    if (!this.#mustMove(flow, steered) && this.#spending(facts) < WORTH_A_THOUGHT) return steered.decider.skip(nowMs);
+    const choice = this.#choose(flow, facts);
+    const decision = steered.decider.sample(choice, transportOf(facts), steered.ringBytes, this.#pace(), nowMs);
+    if (decision !== undefined) this.#move(flow, steered, decision);
+    else if (this.#options.rules().affinity) this.#coschedule(flow, steered, facts, choice.coscheduling, nowMs);
+  }
+
+  /** Seconds per second that its messages take as things are. */
+  #spending(facts: FlowFacts): number {
+    const model = this.#options.model();
+    const of = (side: 0 | 1) => {
+      const { transport, msgsPerS } = facts.directions[side];
+      return msgsPerS === 0 ? 0 : msgsPerS * (model.nsPerMessage(transport, situationOf(facts, side)) ?? 1e9) * 1e-9;
+    };
+    return of(0) + of(1);
+  }
+
+  #move(flow: Flow, steered: Steered, { transport, ringBytes, reason }: Decision): void {
+    const { now, order, log } = this.#options;
+    const record = { flow: flow.flow, names: flow.names, transport, ...(ringBytes === undefined ? {} : { ring_bytes: ringBytes }) };
+    const done = (error: FableError | undefined) => {
+      steered.underWay = false;
+      if (error === undefined) {
+        steered.ringBytes = ringBytes ?? steered.ringBytes;
+        return log({ event: "moved", ...record, reason });
+      }
+      steered.decider.refused(transport, this.#pace(), now());
+      log({ event: "refused", ...record, reason: error.message });
+    };
+    steered.underWay = true;
+    steered.reason = reason;
+    try {
+      order(flow, transport, ringBytes, done);
+    } catch (error) {
+      done(error instanceof FableError ? error : new FableError("SYSTEM", String(error)));
+    }
+  }
+
+  #coschedule(flow: Flow, steered: Steered, facts: FlowFacts, advice: Advice, nowMs: number): void {
+    const trial = steered.trial ??= new Trial();
+    const step = trial.step({
+      nowMs,
+      advice,
+      affinities: [facts.ends[0].affinity, facts.ends[1].affinity],
+      msgsPerS: facts.directions[0].msgsPerS + facts.directions[1].msgsPerS,
+      cpus: this.#kernel.cpus,
+      busy: (cpu) => this.#kernel.busyOf(cpu),
+    });
+    if (step === undefined) return;
+    const say = (reason: string) => this.#options.log({ event: "affinity", flow: flow.flow, names: flow.names, reason });
+    if (step.step === "kept") return say(`kept: ${step.reason}`);
+    const all = this.#confine(flow, step.masks);
+    if (step.step === "undo") return say(`undone: ${step.reason}`);
+    say(
+      all
+        ? `both ends set to CPUs ${step.masks.map((mask) => mask.join(",")).join(" and ")}: ${step.reason}`
+        : "its ends' CPUs cannot be set from here",
+    );
+    const undo = all ? undefined : trial.abandon(nowMs);
+    if (undo?.step === "undo") this.#confine(flow, undo.masks);
+  }
+
+  #confine(flow: Flow, masks: readonly [readonly number[] | undefined, readonly number[] | undefined]): boolean {
+    return flow.ends.map((end, side) => {
+      const mask = masks[side];
+      return end === undefined || mask === undefined || this.#options.confine(end.client.pid, mask);
+    }).every(Boolean);
+  }
+}

@@ -1,0 +1,150 @@
+/**
+ * The policy on real processes: a spin that shares its core is healed without a message lost; an operator's word and an operator's file hold.
+ * How fast that goes on a quiet machine, `bench/policy/reaction.ts` measures.
+ */
+import assert from "node:assert/strict";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, test } from "node:test";
+import type { FlowEntry } from "../../src/naming/service.ts";
+import { loadNative } from "../../src/native/load.ts";
+import type { Explanation } from "../../src/policy/explain.ts";
+import { json, run, SENTENCE, text } from "./cli.ts";
+import { type Program, type RuntimeName, RUNTIMES, sleep, until, World } from "./harness.ts";
+
+const { library } = loadNative();
+const TALKER = "tests/process/talker_main.ts";
+
+function pin(program: Program, cpu: number): void {
+  assert.equal(library.thread_confine(program.pid, Uint32Array.of(1 << cpu), 1), 0);
+}
+
+async function inWorld(work: (world: World) => Promise<void>): Promise<void> {
+  const world = new World();
+  try {
+    await work(world);
+  } finally {
+    await world.close();
+  }
+}
+
+interface Talk {
+  readonly asker: Program;
+  readonly answerer: Program;
+  readonly flow: string;
+}
+
+async function talk(world: World, runtimes: readonly [RuntimeName, RuntimeName], transport?: string): Promise<Talk> {
+  const [asker, answerer] = [world.run(runtimes[0], TALKER), world.run(runtimes[1], TALKER)];
+  answerer.tell({ op: "start", role: "answer", name: "xio://talk", sizeBytes: 64 });
+  await answerer.next("listening");
+  asker.tell({ op: "start", role: "ask", name: "xio://talk", sizeBytes: 64, ...(transport === undefined ? {} : { transport }) });
+  const [open] = await Promise.all([asker.next("open"), answerer.next("open")]);
+  return { asker, answerer, flow: String(open["flow"]) };
+}
+
+/** Both ends saw every message once and in order: they check, and would have ended with an error. */
+async function hangUp({ asker, answerer }: Talk): Promise<void> {
+  asker.tell({ op: "stop" });
+  const [asked, answered] = [await asker.next("closed", 30_000), await answerer.next("closed", 30_000)];
+  assert.ok(Number(asked["messages"]) > 0);
+  assert.equal(asked["messages"], answered["messages"]);
+}
+
+const moves = (program: Program) => program.lines.filter((line) => line.event === "moved").map((line) => line["to"]);
+
+async function flowOf(world: World, flow: string): Promise<FlowEntry | undefined> {
+  return (json(await run(world, "bun", ["flows", "--json"])) as readonly FlowEntry[]).find((entry) => entry.flow === flow);
+}
+
+describe("both ends on one core, spinning", () => {
+  for (const [index, runtime] of RUNTIMES.entries()) {
+    const other = RUNTIMES[1 - index] ?? "bun";
+    test(`are moved to where they sleep (${runtime} asks ${other})`, () =>
+      inWorld(async (world) => {
+        const broker = await world.broker(runtime);
+        const both = await talk(world, [runtime, other], "mempipe-spin");
+        for (const program of [both.asker, both.answerer]) pin(program, 0);
+        await until(() => moves(both.asker).length > 0 && moves(both.answerer).length > 0, "both directions moved", 20_000);
+        assert.deepEqual([moves(both.asker)[0], moves(both.answerer)[0]], ["mempipe-futex", "mempipe-futex"]);
+        const line = await broker.next("moved");
+        assert.deepEqual([line["flow"], line["transport"]], [both.flow, "mempipe-futex"]);
+        const entry = await flowOf(world, both.flow);
+        assert.match(entry?.reason ?? "", /^mempipe-futex, because .* it is better than mempipe-spin: .* a message$/);
+        assert.equal(entry?.directions[0]?.placement, "one core (CPU 0)");
+        await sleep(500);
+        assert.equal(moves(both.asker).length, 1, "and stay there");
+        await hangUp(both);
+      }));
+  }
+});
+
+describe("by hand", () => {
+  test("nothing moves while the policy is manual, and it says so; then it does", () =>
+    inWorld(async (world) => {
+      await world.broker();
+      assert.deepEqual(json(await run(world, "bun", ["policy", "manual", "--json"])), { mode: "manual", flow: null });
+      const both = await talk(world, ["bun", "bun"], "mempipe-spin");
+      for (const program of [both.asker, both.answerer]) pin(program, 0);
+      await sleep(1000);
+      assert.deepEqual(moves(both.asker), []);
+      const explained = json(await run(world, "bun", ["policy", "explain", both.flow.slice(0, 6), "--json"])) as Explanation;
+      assert.deepEqual([explained.mode, explained.held], ["manual", "the policy is manual"]);
+      assert.deepEqual([explained.asked, explained.choice.transport], ["mempipe-spin", "mempipe-futex"]);
+      assert.equal(explained.candidates.length, 9);
+      assert.deepEqual(explained.facts.ends.map((end) => end.affinity), [[0], [0]]);
+      assert.equal(explained.facts.bound_together, true);
+      await run(world, "bun", ["policy", "auto", both.flow]);
+      await until(() => moves(both.asker).length > 0, "it moves", 20_000);
+      assert.match(text((await run(world, "bun", ["policy", "explain", both.flow])).out), /best: mempipe-futex is the best/);
+      await hangUp(both);
+    }));
+
+  test("what an operator moved stays where it was put", () =>
+    inWorld(async (world) => {
+      await world.broker();
+      const both = await talk(world, ["bun", "bun"]);
+      await run(world, "bun", ["reconfigure", both.flow, "--transport", "tcp"]);
+      await sleep(1000);
+      assert.deepEqual(moves(both.asker), ["tcp"]);
+      const explained = json(await run(world, "bun", ["policy", "explain", both.flow, "--json"])) as Explanation;
+      assert.match(explained.held ?? "", /an operator moved it/);
+      assert.notEqual(explained.choice.transport, "tcp", "though it knows better");
+      await run(world, "bun", ["policy", "auto", both.flow]);
+      await until(() => moves(both.asker).length > 1, "it is taken back", 20_000);
+      await hangUp(both);
+    }));
+});
+
+describe("a policy file", () => {
+  test("that is wrong: every mistake with its line, and no broker", () =>
+    inWorld(async (world) => {
+      const path = join(world.folder, "rules.json");
+      writeFileSync(path, `{\n  "mode": "slow",\n  "connections": [{ "pin": "warp" }]\n}`);
+      const result = await run(world, "bun", ["broker", "--policy", path]);
+      assert.equal(result.code, 1);
+      const [first = "", second = "", sentence = ""] = result.errors.split("\n");
+      assert.match(first, /rules\.json:2: mode: "slow" is none of/);
+      assert.match(second, /rules\.json:3: connections\[0\]\.pin: "warp" is no transport/);
+      assert.match(`${sentence}\n`, SENTENCE);
+    }));
+
+  test("pins channels, and moves them when it changes; a broken one changes nothing; who is not allowed does not get in", () =>
+    inWorld(async (world) => {
+      const path = join(world.folder, "rules.json");
+      const pinned = (transport: string) => `{ "connections": [{ "to": "xio://talk", "pin": "${transport}" }, { "allow": false }] }`;
+      writeFileSync(path, pinned("tcp"));
+      const broker = await world.broker("bun", "--policy", path);
+      const both = await talk(world, ["bun", "deno"]);
+      await until(() => moves(both.asker).includes("tcp"), "it goes to tcp", 20_000);
+      writeFileSync(path, "{ nonsense");
+      assert.match(String((await broker.next("policy-refused"))["problems"]), /rules\.json:1: /);
+      writeFileSync(path, pinned("unix"));
+      await broker.next("policy-loaded");
+      await until(() => moves(both.asker).at(-1) === "unix" && moves(both.answerer).at(-1) === "unix", "it goes to unix", 20_000);
+      assert.deepEqual(moves(both.asker), ["tcp", "unix"]);
+      const refused = await run(world, "bun", ["cat", "xio://elsewhere", "--timeout", "5"]);
+      assert.match(refused.errors, /the policy file does not let programs without a name connect to xio:\/\/elsewhere \(REFUSED\)/);
+      await hangUp(both);
+    }));
+});
