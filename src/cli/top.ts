@@ -1,7 +1,8 @@
 /** `fable top`: the live channels, again and again, on a terminal; with --json one line for each look. See top/model.ts for what keys do. */
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type BrokerService, connectNameService } from "../naming/client.ts";
+import { connectNameService } from "../naming/client.ts";
+import type { BrokerService } from "../naming/service.ts";
 import { loadNative } from "../native/load.ts";
 import { CommandFailed, describeFailure } from "./failure.ts";
 import type { Output } from "./output.ts";
