@@ -6,19 +6,14 @@
  *
  * Half of the programs listen, half connect; they run in Bun and Deno in turn.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { connectNameService } from "../src/naming/client.ts";
 import { loadNative } from "../src/native/load.ts";
-import { commandOf, root, type RuntimeName } from "./runner/checkout.ts";
 import { describeEnvironment } from "./runner/environment.ts";
+import { Place, Told } from "./runner/told.ts";
 import type { Answer, Order } from "./scale/end.ts";
 
 const { values } = parseArgs({
@@ -39,37 +34,7 @@ const GIVE_UP_MS = 30_000;
 /** Clock ticks of /proc/PID/stat. */
 const TICK_MS = 10;
 
-/** A program of bench/scale/end.ts, and what it is told. */
-class End {
-  readonly #child: ChildProcess;
-  readonly #answers: AsyncIterator<string>;
-
-  constructor(runtime: RuntimeName, socket: string) {
-    const [file = "", ...words] = commandOf(runtime, join(root, "bench/scale/end.ts"), []);
-    this.#child = spawn(file, words, {
-      env: { ...process.env, FABLE_SOCKET: socket, FABLE_BROKER_COMMAND: brokerCommand() },
-      stdio: ["pipe", "pipe", "inherit"],
-    });
-    this.#answers = createInterface({ input: this.#child.stdout! })[Symbol.asyncIterator]();
-  }
-
-  async tell(order: Order): Promise<Answer> {
-    this.#child.stdin?.write(`${JSON.stringify(order)}\n`);
-    const { value, done } = await this.#answers.next();
-    if (done === true) throw new Error(`a program ended in the middle of ${order.op}`);
-    return JSON.parse(value as string) as Answer;
-  }
-
-  async stop(): Promise<void> {
-    if (this.#child.exitCode !== null) return;
-    this.#child.kill("SIGKILL");
-    await once(this.#child, "exit");
-  }
-}
-
-function brokerCommand(): string {
-  return JSON.stringify([join(root, "bin/fable")]);
-}
+type End = Told<Order, Answer>;
 
 /** Memory and processor time of a process, as the kernel counts them. */
 function look(pid: number): { readonly residentBytes: number; readonly cpuMs: number } {
@@ -86,21 +51,8 @@ function quantile(sorted: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
 }
 
-/** The broker at `socket`, as its command line says; undefined if there is none. */
-function brokerAt(socket: string): number | undefined {
-  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number);
-  return pids.find((pid) => {
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      return words.includes("broker") && words.includes(socket);
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** Asks until a broker answers and has everything; how long that took. */
-async function untilWhole(socket: string): Promise<number> {
+async function untilWhole(): Promise<number> {
   const began = performance.now();
   let last = "nobody answers";
   while (performance.now() - began < GIVE_UP_MS) {
@@ -122,7 +74,7 @@ async function untilWhole(socket: string): Promise<number> {
   throw new Error(`not everything came back in ${GIVE_UP_MS / 1000} s: ${last}`);
 }
 
-async function measure(socket: string, ends: readonly End[]) {
+async function measure(ends: readonly End[]) {
   const listening = ends.slice(0, pairs);
   const calling = ends.slice(pairs);
   const all = (of: readonly End[], order: (index: number) => Order): Promise<readonly Answer[]> =>
@@ -151,8 +103,8 @@ async function measure(socket: string, ends: readonly End[]) {
   const took = connected.flatMap(({ connectMs: each = [] }) => each).sort((a, b) => a - b);
 
   say("idle");
-  await untilWhole(socket);
-  const pid = brokerAt(socket) ?? 0;
+  await untilWhole();
+  const pid = place.broker ?? 0;
   const before = look(pid);
   await sleep(IDLE_MS);
   const after = look(pid);
@@ -160,7 +112,7 @@ async function measure(socket: string, ends: readonly End[]) {
 
   say("kill -9");
   process.kill(pid, "SIGKILL");
-  const backMs = await untilWhole(socket);
+  const backMs = await untilWhole();
   const answeredAfter = await answered(calling);
   const again = (await all(calling, (index) => ({ op: "connect", name: `xio://scale/${index}`, count: 50 })))
     .flatMap(({ connectMs: each = [] }) => each).sort((a, b) => a - b);
@@ -179,7 +131,7 @@ async function measure(socket: string, ends: readonly End[]) {
     answered_after_kill: answeredAfter,
     connect_after_p50_ms: quantile(again, 0.5),
     connect_after_p99_ms: quantile(again, 0.99),
-    new_broker_resident_bytes: look(brokerAt(socket) ?? 0).residentBytes,
+    new_broker_resident_bytes: look(place.broker ?? 0).residentBytes,
   };
 }
 
@@ -192,19 +144,20 @@ function say(what: string): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${what} …`);
 }
 
-const folder = mkdtempSync(join(tmpdir(), "fable-scale-"));
-const socket = join(folder, "broker.sock");
-const ends = Array.from({ length: programs }, (_, index) => new End(index % 2 === 0 ? "bun" : "deno", socket));
+const place = new Place();
+const { socket } = place;
+const ends = Array.from(
+  { length: programs },
+  (_, index): End => new Told(index % 2 === 0 ? "bun" : "deno", "bench/scale/end.ts", place.environment),
+);
 try {
   const environment = await describeEnvironment();
-  const result = await measure(socket, ends);
+  const result = await measure(ends);
   say("");
   for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(28)} ${Math.round(value * 1000) / 1000}`);
   if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ environment, ...result }, undefined, 2)}\n`);
 } finally {
   await Promise.all(ends.map((end) => end.stop()));
-  // The broker leaves by itself once its last client is gone.
-  await sleep(1000);
-  rmSync(folder, { recursive: true, force: true });
+  await place.close();
 }
 process.exit(0);

@@ -2,9 +2,8 @@
  * One of the programs of bench/scale.ts: registers names, connects, answers, counts. Told what to do in lines of JSON on stdin, answers each with one
  * on stdout.
  */
-import process from "node:process";
-import { createInterface } from "node:readline";
 import { connect, type Context, type Handle, registerName } from "../../mod.ts";
+import { obeyLines } from "../runner/told.ts";
 
 export type Order =
   | { readonly op: "register"; readonly prefix: string; readonly count: number }
@@ -90,8 +89,4 @@ async function obey(order: Order): Promise<Answer> {
   }
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const answer = await obey(JSON.parse(line) as Order);
-  process.stdout.write(`${JSON.stringify(answer)}\n`);
-}
-process.exit(0);
+await obeyLines(obey);
