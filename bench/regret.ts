@@ -1,0 +1,130 @@
+/**
+ * `fable bench regret`: how much slower messages are with the transport that the policy chooses than with the best one, over sizes, patterns,
+ * placements, load and trust. The best is found in runs of its own, and what it differs from itself between two sets of runs is subtracted.
+ */
+import { writeFileSync } from "node:fs";
+import process from "node:process";
+import { type BrokerService, connectNameService } from "../src/naming/client.ts";
+import { loadNative } from "../src/native/load.ts";
+import { type RegretCell, type Situation, situations, summarise, titleOf } from "./regret/grid.ts";
+import { type Effort, Ends, measureCell } from "./regret/measure.ts";
+import { describeEnvironment } from "./runner/environment.ts";
+import { aligned } from "./runner/table.ts";
+import { Place } from "./runner/told.ts";
+
+export interface RegretOptions {
+  /** At most five minutes, and less sure. */
+  readonly quick?: boolean;
+  /** Only cells with this text in their title. */
+  readonly only?: string;
+  /** A path, or "-" for stdout. */
+  readonly json?: string;
+}
+
+const THOROUGH: Effort = { seconds: 0.15, rounds: 3, scores: 5, settleMs: 4000, repeats: 2 };
+const QUICK: Effort = { seconds: 0.05, rounds: 1, scores: 2, settleMs: 1200, repeats: 0 };
+const MUST = { median: 0.05, worst: 0.25 };
+/** Rough: what a cell takes, for the announcement. */
+const CELL_S = { thorough: 9, quick: 2.8 };
+
+export async function runRegret(options: RegretOptions): Promise<{ readonly failed: readonly string[] }> {
+  const quick = options.quick === true;
+  const wanted = situations().filter((situation) => titleOf(situation).includes(options.only ?? ""));
+  note(
+    `${wanted.length} cells, about ${
+      Math.ceil(wanted.length * (quick ? CELL_S.quick : CELL_S.thorough) / 60)
+    } min; Ctrl-C keeps what is finished`,
+  );
+  let stopped = false;
+  const stop = (): void => void (stopped = true);
+  process.once("SIGINT", stop);
+  const environment = await describeEnvironment();
+  const cells: RegretCell[] = [];
+  const failed: string[] = [];
+  const place = new Place();
+  try {
+    for (const trust of ["trusted", "untrusted"] as const) {
+      const own = wanted.filter((situation) => situation.trust === trust);
+      if (own.length > 0) await measureAll(place, own, quick ? QUICK : THOROUGH, cells, failed, () => stopped);
+    }
+  } finally {
+    process.off("SIGINT", stop);
+    await place.close();
+  }
+  report(cells, failed, quick);
+  if (options.json !== undefined) {
+    const text = `${JSON.stringify({ environment, quick, summary: summarise(cells), cells, failed }, undefined, 2)}\n`;
+    if (options.json === "-") process.stdout.write(text);
+    else writeFileSync(options.json, text);
+  }
+  return { failed };
+}
+
+async function measureAll(
+  place: Place,
+  wanted: readonly Situation[],
+  effort: Effort,
+  cells: RegretCell[],
+  failed: string[],
+  stopped: () => boolean,
+): Promise<void> {
+  const service = await connectNameService(loadNative(), {
+    socket: place.socket,
+    command: JSON.parse(place.environment.FABLE_BROKER_COMMAND),
+  });
+  service.setRef(true);
+  let ends: Ends | undefined;
+  try {
+    for (const [index, situation] of wanted.entries()) {
+      if (stopped()) return;
+      line(`${index + 1}/${wanted.length} ${titleOf(situation)}`);
+      try {
+        ends ??= await meet(service, place, situation);
+        cells.push(await measureCell(ends, situation, effort));
+      } catch (error) {
+        failed.push(error instanceof Error ? error.message : String(error));
+        await ends?.stop();
+        ends = undefined;
+      }
+    }
+  } finally {
+    line("");
+    await ends?.stop();
+    await service.close();
+  }
+}
+
+let meetings = 0;
+
+async function meet(service: BrokerService, place: Place, { trust }: Situation): Promise<Ends> {
+  const ends = new Ends(service, place.environment);
+  await ends.meet(`xio://regret/${++meetings}`, trust);
+  return ends;
+}
+
+function report(cells: readonly RegretCell[], failed: readonly string[], quick: boolean): void {
+  const percent = (value: number): string => `${(value * 100).toFixed(1)} %`;
+  const rows = cells.map((
+    cell,
+  ) => [titleOf(cell), cell.best, cell.chosen, percent(cell.regret), percent(cell.same_again), String(cell.moves), cell.why]);
+  console.log(aligned([["cell", "best", "chosen", "regret", "best again", "moves", "why"], ...rows]));
+  for (const sentence of failed) console.log(`not measured: ${sentence}`);
+  if (cells.length === 0) return;
+  const { median, worst, same_again } = summarise(cells);
+  const verdict = median <= MUST.median && worst <= MUST.worst ? "within" : "over";
+  console.log(
+    `regret: median ${percent(median)}, worst ${percent(worst)} over ${cells.length} cells; ${verdict} the limits of ${
+      percent(MUST.median)
+    } and ${percent(MUST.worst)}. The best differs from itself by ${percent(same_again)} (median)${
+      quick ? ": with --quick, smaller regrets say nothing" : ""
+    }.`,
+  );
+}
+
+function note(text: string): void {
+  process.stderr.write(`${text}\n`);
+}
+
+function line(text: string): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+}
