@@ -4,7 +4,8 @@
  */
 import { writeFileSync } from "node:fs";
 import process from "node:process";
-import { type BrokerService, connectNameService } from "../src/naming/client.ts";
+import { connectNameService } from "../src/naming/client.ts";
+import type { BrokerService } from "../src/naming/service.ts";
 import { loadNative } from "../src/native/load.ts";
 import { type RegretCell, type Situation, situations, summarise, titleOf } from "./regret/grid.ts";
 import { type Effort, Ends, measureCell } from "./regret/measure.ts";
@@ -51,9 +52,10 @@ export async function runRegret(options: RegretOptions): Promise<{ readonly fail
     process.off("SIGINT", stop);
     await place.close();
   }
-  report(cells, failed, quick);
+  if (options.json !== "-") report(cells, failed, quick);
   if (options.json !== undefined) {
-    const text = `${JSON.stringify({ environment, quick, summary: summarise(cells), cells, failed }, undefined, 2)}\n`;
+    const summary = cells.length === 0 ? null : summarise(cells);
+    const text = `${JSON.stringify({ environment, quick, summary, cells, failed }, undefined, 2)}\n`;
     if (options.json === "-") process.stdout.write(text);
     else writeFileSync(options.json, text);
   }

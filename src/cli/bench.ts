@@ -48,6 +48,22 @@ export async function bench(kind: "lat" | "thr", options: BenchOptions): Promise
   if (comparison !== undefined) assertNotSlower(comparison);
 }
 
+export interface RegretOptions {
+  readonly quick?: boolean;
+  readonly only?: string;
+  /** A path, or "-" for stdout. */
+  readonly json?: string;
+}
+
+/** `fable bench regret`. */
+export async function regret(options: RegretOptions): Promise<void> {
+  const { runRegret } = await checkoutModule("regret.ts") as {
+    runRegret(options: RegretOptions): Promise<{ readonly failed: readonly unknown[] }>;
+  };
+  const { failed } = await runRegret(options);
+  if (failed.length > 0) throw new CommandFailed(`${failed.length} ${failed.length === 1 ? "cell was" : "cells were"} not measured`);
+}
+
 /** `fable bench compare OLD NEW`. */
 export async function compare(before: string, after: string): Promise<void> {
   const { compareFiles } = await runner();
@@ -60,11 +76,15 @@ function assertNotSlower({ cells }: Comparison): void {
 }
 
 async function runner(): Promise<Runner> {
-  const url = runnerUrl(import.meta.url);
+  return await checkoutModule("runner.ts") as Runner;
+}
+
+async function checkoutModule(file: string): Promise<unknown> {
+  const url = benchUrl(import.meta.url, file);
   if (!existsSync(fileURLToPath(url))) {
     throw new CommandFailed(`the benchmark is part of a checkout, and ${fileURLToPath(url)} is not there`);
   }
-  return await import(url.href) as Runner;
+  return await import(url.href);
 }
 
 /** The benchmark is loaded beside this bundle and has classes of its own. */
@@ -73,6 +93,6 @@ function usage(error: unknown): never {
 }
 
 /** Seen from the source of this file, and from the bundle in dist/. */
-export function runnerUrl(moduleUrl: string): URL {
-  return new URL(moduleUrl.endsWith(".ts") ? "../../bench/runner.ts" : "../bench/runner.ts", moduleUrl);
+export function benchUrl(moduleUrl: string, file: string): URL {
+  return new URL(`${moduleUrl.endsWith(".ts") ? "../.." : ".."}/bench/${file}`, moduleUrl);
 }

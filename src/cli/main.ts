@@ -173,7 +173,7 @@ function addDoctor(root: Command): void {
 
 function addBench(root: Command): void {
   const command = sub(root, "bench", "latency and throughput of the transports, each cell beside the cost of one cache line");
-  command.argument("<kind>", "lat or thr; or compare, with the files of two reports");
+  command.argument("<kind>", "lat or thr; compare, with the files of two reports; or regret: how good the policy's choices are");
   command.argument("[files...]", "compare: the old report and the new one");
   const transports = `of ${TRANSPORTS.join(", ")}, and ipi (lat: interrupting the other core); or all`;
   command.option("--transport <list>", transports, value((text) => parseWords(text, BENCH_TRANSPORTS)));
@@ -194,6 +194,8 @@ function addBench(root: Command): void {
   command.option("--json <file>", "write the cells there; - is stdout");
   command.option("--html <file>", "write a report there");
   command.option("--compare <file>", "an earlier --json report of the same cells: says what became slower (exit 1) or faster");
+  command.option("--quick", "regret: five minutes instead of a quarter of an hour, and less sure");
+  command.option("--only <text>", "regret: cells with this in their title");
   examples(command, [
     "fable bench lat",
     "fable bench lat --transport all --trust both --cores all --json lat.json",
@@ -202,11 +204,13 @@ function addBench(root: Command): void {
     "fable bench thr --transport unix --size 64 --messages 1000000 --rounds 1",
     "fable bench thr --json old.json && git switch topic && npm run build && fable bench thr --compare old.json",
     "fable bench compare old.json new.json",
+    "fable bench regret --quick --only 'same core, hog'",
   ]);
   command.action(async (kind: string, files: readonly string[], options) => {
-    const parsed = usage(() => parseWord(kind, ["lat", "thr", "compare"] as const));
-    const { bench, compare } = await import("./bench.ts");
+    const parsed = usage(() => parseWord(kind, ["lat", "thr", "compare", "regret"] as const));
+    const { bench, compare, regret } = await import("./bench.ts");
     if (parsed !== "compare" && files.length > 0) throw new UsageError(`"${files[0]}" is too much`, 'see "fable bench --help"');
+    if (parsed === "regret") return await regret(options);
     if (parsed !== "compare") return await bench(parsed, options);
     const [before, after, more] = files;
     if (before === undefined || after === undefined || more !== undefined) {
