@@ -70,7 +70,7 @@ interface Steered {
 const BUSY_MS = 50;
 const IDLE_MS = 250;
 /** A round waits so many times as long as it took: hardly less than a hundredth of a CPU is what it may use. */
-const REST = 110;
+const REST = 130;
 const LONGEST_MS = 2000;
 /** Processes looked at in one round; the others have their turn in the next. */
 const LOOKS_PER_ROUND = 128;

@@ -39,6 +39,7 @@ function program(): Command {
   addTop(root);
   addReconfigure(root);
   addPolicy(root);
+  addCalibrate(root);
   addCat(root);
   addDoctor(root);
   addBench(root);
@@ -119,6 +120,16 @@ function addReconfigure(root: Command): void {
     "fable flows --json | jq -r '.[].flow' | xargs -n1 fable reconfigure --transport mempipe",
   ]);
   command.action(async (flow: string, options) => (await import("./reconfigure.ts")).reconfigure(output(options), flow, options));
+}
+
+function addCalibrate(root: Command): void {
+  const command = sub(root, "calibrate", "measures what a message costs on this machine, for the broker's policy to choose by");
+  command.option("--seconds <s>", "about so long", value((text) => parseSeconds(text)), 50);
+  command.option("--force", "also if it was measured on this machine and kernel before");
+  socket(command);
+  json(command);
+  examples(command, ["fable calibrate", "fable calibrate --force --json | jq '.rows[] | select(.transport == \"mempipe\")'"]);
+  command.action(async (options) => (await import("./calibrate.ts")).calibrate(output(options), options));
 }
 
 function addPolicy(root: Command): void {
@@ -220,7 +231,7 @@ function addBench(root: Command): void {
   });
 }
 
-/** What the demo starts in its two runtimes; not for people. */
+/** What the demo starts in its two runtimes and a calibration twice; not for people. */
 function addPrivate(root: Command): void {
   const command = root.command("demo-end", { hidden: true }).argument("<role>").option("--file <path>").option(
     "--requests <n>",
@@ -229,6 +240,9 @@ function addPrivate(root: Command): void {
   );
   command.option("--transport <name>").exitOverride();
   command.action(async (role: string, options) => (await import("./demo-end.ts")).demoEnd(role, options));
+  const calibrate = root.command("calibrate-end", { hidden: true }).argument("<role>").requiredOption("--seconds <s>", "", Number);
+  calibrate.requiredOption("--cpus <list>").exitOverride();
+  calibrate.action(async (role: string, options) => (await import("./calibrate-end.ts")).calibrateEnd(role, options));
 }
 
 function sub(root: Command, name: string, description: string): Command {

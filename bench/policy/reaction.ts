@@ -1,0 +1,101 @@
+/**
+ * How fast the policy reacts: both ends of a spinning channel are put on one core and apart again, then a hog comes to one end's core and goes.
+ * Prints, for each round and each change, the milliseconds until both directions had moved, and how often they did.
+ *
+ *     bun bench/policy/reaction.ts [--rounds N] [--runtimes bun,deno] [--transport NAME|auto]
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { parseArgs } from "node:util";
+import { loadNative } from "../../src/native/load.ts";
+import { type Program, type RuntimeName, sleep, World } from "../../tests/process/harness.ts";
+
+const { values } = parseArgs({
+  options: {
+    rounds: { type: "string", default: "5" },
+    runtimes: { type: "string", default: "bun,bun" },
+    transport: { type: "string", default: "mempipe-spin" },
+  },
+});
+const { library } = loadNative();
+/** Until nothing more is expected to happen. */
+const WATCH_MS = 3000;
+const TALKER = "tests/process/talker_main.ts";
+
+interface Change {
+  readonly change: string;
+  /** Until the last of the first moves of both directions; null: nothing moved. */
+  readonly after_ms: number | null;
+  readonly moves: readonly (readonly string[])[];
+  readonly msgs_per_s: number;
+}
+
+function confine(pid: number, cpu: number): void {
+  library.thread_confine(pid, Uint32Array.of(1 << cpu), 1);
+}
+
+async function round(): Promise<readonly Change[]> {
+  const world = new World();
+  try {
+    await world.broker("bun");
+    const [first, second = first] = values.runtimes.split(",") as [RuntimeName, RuntimeName?];
+    const [asker, answerer] = [world.run(first, TALKER), world.run(second, TALKER)];
+    answerer.tell({ op: "start", role: "answer", name: "xio://react", sizeBytes: 64 });
+    await answerer.next("listening");
+    const transport = values.transport === "auto" ? {} : { transport: values.transport };
+    asker.tell({ op: "start", role: "ask", name: "xio://react", sizeBytes: 64, ...transport });
+    await Promise.all([asker.next("open"), answerer.next("open")]);
+    const place = (a: number, b: number) => {
+      confine(asker.pid, a);
+      confine(answerer.pid, b);
+    };
+    let hog: ChildProcess | undefined;
+    const changes: Change[] = [];
+    for (
+      const [change, make] of [
+        ["apart", () => place(0, 1)],
+        ["on one core", () => place(0, 0)],
+        ["apart again", () => place(0, 1)],
+        ["a hog comes", () => {
+          hog = spawn("/bin/sh", ["-c", "while kill -0 $PPID; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done"], {
+            stdio: "ignore",
+          });
+          confine(hog.pid ?? 0, 1);
+        }],
+        ["the hog leaves", () => void hog?.kill("SIGKILL")],
+      ] as const
+    ) changes.push(await observe(change, make, [asker, answerer]));
+    asker.tell({ op: "stop" });
+    await Promise.all([asker.exited(), answerer.exited()]);
+    return changes;
+  } finally {
+    await world.close();
+  }
+}
+
+async function observe(change: string, make: () => void, ends: readonly Program[]): Promise<Change> {
+  const [asker] = ends as [Program, Program];
+  const count = async () => {
+    asker.tell({ op: "count" });
+    return Number((await asker.next("count", 60_000))["messages"]);
+  };
+  const [before, lines] = [await count(), ends.map((end) => end.lines.length)];
+  const began = Date.now();
+  make();
+  await sleep(WATCH_MS);
+  const messages = await count() - before;
+  const elapsed = Date.now() - began;
+  const moved = ends.map((end, index) => end.lines.slice(lines[index]).filter((line) => line.event === "moved"));
+  const firsts = moved.map(([line]) => (line === undefined ? undefined : Number(line["at"]) - began));
+  return {
+    change,
+    after_ms: firsts.every((ms) => ms === undefined) ? null : Math.max(...firsts.map((ms) => ms ?? Infinity)),
+    moves: moved.map((list) => list.map((line) => String(line["to"]))),
+    msgs_per_s: Math.round((messages * 1000) / elapsed),
+  };
+}
+
+for (let count = 0; count < Number(values.rounds); count++) {
+  for (const change of await round()) console.log(JSON.stringify({ round: count, ...change }));
+}
+process.exit(0);

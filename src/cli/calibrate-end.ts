@@ -1,0 +1,182 @@
+/**
+ * The two programs that `fable calibrate` starts: one answers whatever comes, the other measures. They talk as programs do that use this library,
+ * with `send` and `receive` in an event loop, and pin themselves where the plan wants them. Results go to stdout in lines of JSON.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import process from "node:process";
+import { isFableError } from "../errors.ts";
+import { loadNative } from "../native/load.ts";
+import { SHARED } from "../policy/facts.ts";
+import type { Pattern } from "../policy/table.ts";
+import { PATTERNS } from "../policy/table.ts";
+import { connect, listen } from "../xio/context.ts";
+import type { Handle } from "../xio/handle.ts";
+import { type Sample, samplesOf, type Stage, stages } from "./calibrate-plan.ts";
+import { UsageError } from "./usage.ts";
+
+const NAME = "xio://calibrate/answer";
+/** The first byte of a message: what its receiver is to do with it. */
+const DATA = 0;
+const QUESTION = 1;
+const PIN = 2;
+const LARGEST_RING_BYTES = 4_194_304;
+const MOVE_TIMEOUT_MS = 5000;
+const WARM_UP_MS = 1500;
+/** One sample, unless time is short. */
+const SAMPLE_MS = 80;
+const LEAST_SAMPLE_MS = 10;
+const REPEATS = 3;
+/** Moving and pinning take time as well. */
+const MEASURING_SHARE = 0.7;
+
+const { library } = loadNative();
+
+export async function calibrateEnd(role: string, options: { readonly seconds: number; readonly cpus: string }): Promise<void> {
+  if (role === "answer") return await answer();
+  if (role !== "measure") throw new UsageError(`"${role}" is no part of a calibration`);
+  const hogs = new Hogs();
+  try {
+    await measureAll(options.seconds * 1000, options.cpus.split(",").map(Number), hogs);
+  } finally {
+    hogs.stop();
+  }
+}
+
+async function answer(): Promise<void> {
+  const listener = await listen(NAME);
+  say({ event: "listening" });
+  const serve = async (handle: Handle) => {
+    for await (const message of handle) {
+      if (message[0] === PIN) library.pin(message[1] ?? 0);
+      if (message[0] !== DATA) await handle.send(message);
+    }
+    await handle.close({ drainDeadlineMs: 0 });
+  };
+  await Promise.all([serve(await listener.accept()), serve(await listener.accept())]);
+}
+
+async function measureAll(budgetMs: number, cpus: readonly number[], hogs: Hogs): Promise<void> {
+  const handles = {
+    trusted: await connect(NAME, { ringBytes: LARGEST_RING_BYTES }),
+    untrusted: await connect(NAME, { trust: "untrusted", ringBytes: LARGEST_RING_BYTES }),
+  };
+  const plan = stages(cpus);
+  const until = performance.now() + budgetMs;
+  for (const size of [64, 65_536]) for (const pattern of PATTERNS) await sample(handles.trusted, pattern, size, WARM_UP_MS / 4);
+  let left = plan.reduce((sum, stage) => sum + samplesOf(stage), 0);
+  const all = left;
+  let place: Stage["setting"] | undefined;
+  for (const stage of plan) {
+    if (stage.setting !== place) {
+      // Nobody is moved about while a hog is in the way.
+      hogs.stop();
+      await pinBoth(handles.trusted, stage.setting.cpus);
+      if (stage.setting.hogCpu !== undefined) hogs.start(stage.setting.hogCpu);
+      place = stage.setting;
+    }
+    const perSampleMs = ((until - performance.now()) / left) * MEASURING_SHARE;
+    await measure(handles[stage.trust], stage, Math.min(SAMPLE_MS, Math.max(LEAST_SAMPLE_MS, perSampleMs)));
+    left -= samplesOf(stage);
+    say({ event: "progress", done: all - left, of: all });
+  }
+  hogs.stop();
+  for (const handle of Object.values(handles)) {
+    await handle.reconfigure("mempipe");
+    await handle.close();
+  }
+  say({ event: "done" });
+}
+
+async function measure(handle: Handle, stage: Stage, ms: number): Promise<void> {
+  const { transport, setting: { placement, hogCpu }, ringBytes } = stage;
+  try {
+    await handle.reconfigure(transport, { ringBytes, timeoutMs: MOVE_TIMEOUT_MS });
+  } catch (error) {
+    // What this machine does not have is not in its table.
+    if (!isFableError(error)) throw error;
+    return say({ event: "skipped", transport, why: error.message });
+  }
+  const trust = SHARED.has(transport) ? stage.trust : "n/a";
+  for (const sizeBytes of stage.sizesBytes) {
+    for (const pattern of PATTERNS) {
+      const ns = await typical(handle, pattern, sizeBytes, ms);
+      const found: Sample = { transport, trust, pattern, placement, load: hogCpu === undefined ? "idle" : "hog", sizeBytes, ns };
+      say({ event: "sample", ...found });
+    }
+  }
+}
+
+/** The middle one of a few: whatever else the machine does comes and goes. */
+async function typical(handle: Handle, pattern: Pattern, sizeBytes: number, ms: number): Promise<number> {
+  const found: number[] = [];
+  for (let count = 0; count < REPEATS; count++) found.push(await sample(handle, pattern, sizeBytes, ms / REPEATS));
+  return found.sort((a, b) => a - b)[(REPEATS - 1) / 2] ?? 0;
+}
+
+/** Nanoseconds a message: of a stream until the last one is answered, of questions half of there and back. */
+async function sample(handle: Handle, pattern: Pattern, sizeBytes: number, ms: number): Promise<number> {
+  const message = new Uint8Array(sizeBytes);
+  await ask(handle, message);
+  const start = performance.now();
+  let messages = 0;
+  if (pattern === "request") {
+    do {
+      await ask(handle, message);
+      messages += 2;
+    } while (performance.now() - start < ms);
+  } else {
+    message[0] = DATA;
+    // A clock costs as much as a short message.
+    const batch = sizeBytes <= 4096 ? 32 : 1;
+    do {
+      for (let count = 0; count < batch; count++) {
+        const taken = handle.send(message);
+        if (taken !== undefined) await taken;
+      }
+      messages += batch;
+    } while (performance.now() - start < ms);
+    await ask(handle, message);
+    messages += 1;
+  }
+  return ((performance.now() - start) * 1e6) / messages;
+}
+
+async function ask(handle: Handle, message: Uint8Array): Promise<void> {
+  message[0] = QUESTION;
+  await handle.send(message);
+  if (await handle.receive() === undefined) throw new Error("the answering end went away");
+}
+
+async function pinBoth(handle: Handle, [own, others]: readonly [number, number]): Promise<void> {
+  library.pin(own);
+  const message = new Uint8Array(64);
+  [message[0], message[1]] = [PIN, others];
+  await handle.send(message);
+  await handle.receive();
+}
+
+/** Programs that never sleep. They look after their parent, in case it is killed. */
+class Hogs {
+  #hog: ChildProcess | undefined;
+
+  start(cpu: number): void {
+    const program = "while kill -0 $PPID 2>/dev/null; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done";
+    this.#hog = spawn("/bin/sh", ["-c", program], { stdio: "ignore" });
+    if (this.#hog.pid !== undefined) library.thread_confine(this.#hog.pid, maskOf(cpu), 8);
+  }
+
+  stop(): void {
+    this.#hog?.kill("SIGKILL");
+    this.#hog = undefined;
+  }
+}
+
+function maskOf(cpu: number): Uint32Array {
+  const words = new Uint32Array(8);
+  words[cpu >>> 5] = 1 << (cpu & 31);
+  return words;
+}
+
+function say(value: object): void {
+  process.stdout.write(`${JSON.stringify(value)}\n`);
+}

@@ -1,0 +1,97 @@
+/** What `fable calibrate` measures, in which order, and the table that becomes of it. Pure. */
+import { SHARED, type Transport, TRANSPORTS, type Trust } from "../policy/facts.ts";
+import type { Fingerprint, Load, Pattern, Placement, Row, Table } from "../policy/table.ts";
+import { PATTERNS, SIZES_BYTES, TABLE_VERSION } from "../policy/table.ts";
+
+/** Where both ends and a hog run. */
+export interface Setting {
+  readonly placement: Placement;
+  readonly cpus: readonly [number, number];
+  readonly hogCpu: number | undefined;
+}
+
+/** Measured without moving the channel in between. */
+export interface Stage {
+  readonly trust: Trust;
+  readonly setting: Setting;
+  readonly transport: Transport;
+  readonly ringBytes: number;
+  readonly sizesBytes: readonly number[];
+}
+
+export interface Sample {
+  readonly transport: Transport;
+  readonly trust: Trust | "n/a";
+  readonly pattern: Pattern;
+  readonly placement: Placement;
+  readonly load: Load;
+  readonly sizeBytes: number;
+  readonly ns: number;
+}
+
+/** Both ends on one CPU and on two, with and without a hog on each. With one CPU only the first. */
+export function settingsFor(cpus: readonly number[]): readonly Setting[] {
+  const [a = 0, b] = cpus;
+  const same = [undefined, a].map((hogCpu): Setting => ({ placement: "same", cpus: [a, a], hogCpu }));
+  if (b === undefined) return same;
+  return [...[undefined, a, b].map((hogCpu): Setting => ({ placement: "across", cpus: [a, b], hogCpu })), ...same];
+}
+
+/** Rings as the policy would make them for those sizes. */
+const RINGS: readonly (readonly [ringBytes: number, sizesBytes: readonly number[]])[] = [
+  [65_536, SIZES_BYTES.slice(0, 2)],
+  [524_288, SIZES_BYTES.slice(2, 3)],
+  [4_194_304, SIZES_BYTES.slice(3)],
+];
+
+/** Everything, ordered so that processes are moved about as rarely as possible, and channels second to that. */
+export function stages(cpus: readonly number[]): readonly Stage[] {
+  return settingsFor(cpus).flatMap((setting) =>
+    (["trusted", "untrusted"] as const).flatMap((trust) =>
+      TRANSPORTS.filter((transport) => trust === "trusted" || (SHARED.has(transport) && transport !== "vmsplice-coop")).flatMap((
+        transport,
+      ) => RINGS.map(([ringBytes, sizesBytes]) => ({ trust, setting, transport, ringBytes, sizesBytes })))
+    )
+  );
+}
+
+/** How many samples a stage gives. */
+export function samplesOf(stage: Stage): number {
+  return stage.sizesBytes.length * PATTERNS.length;
+}
+
+/** The table of all samples. Several of one cell, as with a hog on this core or that one, become their mean. */
+export function tableOf(samples: readonly Sample[], machine: Fingerprint, madeAt: string): Table {
+  const cells = new Map<string, { readonly sample: Sample; readonly bySize: Map<number, number[]> }>();
+  for (const sample of samples) {
+    const { transport, trust, pattern, placement, load } = sample;
+    const key = [transport, trust, pattern, placement, load].join(" ");
+    const cell = cells.get(key) ?? { sample, bySize: new Map<number, number[]>() };
+    cells.set(key, cell);
+    cell.bySize.set(sample.sizeBytes, [...cell.bySize.get(sample.sizeBytes) ?? [], sample.ns]);
+  }
+  const rows = [...cells.values()].map(({ sample: { transport, trust, pattern, placement, load }, bySize }): Row => {
+    const sizes = [...bySize.keys()].sort((x, y) => x - y);
+    const mean = (list: readonly number[]) => list.reduce((sum, one) => sum + one, 0) / list.length;
+    return {
+      transport,
+      trust,
+      pattern,
+      placement,
+      load,
+      sizes_bytes: sizes,
+      ns: sizes.map((size) => rounded(mean(bySize.get(size) ?? []))),
+    };
+  });
+  return { version: TABLE_VERSION, machine, made_at: madeAt, rows: withoutOtherCores(rows) };
+}
+
+/** On a machine with one CPU there is no "across", and nothing that would ever be there. */
+function withoutOtherCores(rows: readonly Row[]): readonly Row[] {
+  if (rows.some(({ placement }) => placement === "across")) return rows;
+  return [...rows, ...rows.map((row): Row => ({ ...row, placement: "across" }))];
+}
+
+function rounded(ns: number): number {
+  return Number(ns.toPrecision(4));
+}
