@@ -97,6 +97,14 @@ export function rowsOf(cells: readonly ReadCell[]): readonly Row[] {
   return [...groups.values()].map((group) => rowOf(group[0]!.row, group.map(({ cell }) => cell))).sort(compareRows);
 }
 
+/** Of a cell that is unsteady, by how much nobody could tell. */
+const UNKNOWN_SPREAD = 0.5;
+
+/** Whether most of its cells are expected to come out alike again: sentences about a few percent are for these. */
+export function steady({ unsteady, cells }: Row): boolean {
+  return unsteady * 2 < cells.length;
+}
+
 function rowOf(key: Setting & Pick<Row, "transport" | "trust">, cells: readonly ReadCell[]): Row {
   const of = (pick: (cell: ReadCell) => number | undefined): number | undefined => {
     const values = cells.flatMap((cell) => pick(cell) ?? []);
@@ -113,7 +121,7 @@ function rowOf(key: Setting & Pick<Row, "transport" | "trust">, cells: readonly 
     ...(optional.line === undefined ? {} : { line: optional.line }),
     ...(check === undefined ? {} : { checkBytesPerSecond: check }),
     unsteady: cells.filter((cell) => cell.unsteady).length,
-    spread: of((cell) => cell.spread) ?? 0,
+    spread: of(({ spread, unsteady }) => spread ?? (unsteady ? UNKNOWN_SPREAD : undefined)) ?? 0,
   };
 }
 

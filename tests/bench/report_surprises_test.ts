@@ -154,6 +154,7 @@ describe("sentences", () => {
     const close = [thr("mempipe", 100), thr("unix", 88)];
     assert.deepEqual(winnersOf(rowsOf(cellsOf(close))), ["mempipe"]);
     assert.deepEqual(winnersOf(rowsOf(cellsOf([{ ...close[0], spread: 0.15 }, close[1]!]))), ["mempipe", "unix"]);
+    assert.deepEqual(winnersOf(rowsOf(cellsOf([{ ...close[0], spread: null, unsteady: true }, close[1]!]))), ["mempipe", "unix"]);
   });
 
   test("tcp at 64 KiB: as in the paper, unlike it, or between", () => {
@@ -181,6 +182,7 @@ describe("sentences", () => {
     ]);
     const faster = [lat("mempipe", 100, { trust: "trusted" }), lat("mempipe", 90, { trust: "untrusted" })];
     assert.match(says(untrustedCosts, faster)[0]!, /10 % less latency at 64 B/);
+    assert.deepEqual(says(untrustedCosts, faster.map((cell) => ({ ...cell, unsteady: true }))), []);
     assert.deepEqual(says(untrustedCosts, [thr("mempipe", 9, { trust: "trusted" }), thr("unix", 9)]), []);
   });
 
@@ -211,6 +213,7 @@ describe("sentences", () => {
       "Comparing every byte with what was sent costs up to 20 % of throughput: mempipe at 64 KiB across near cores carries 52.4 MB/s verified, 65.5 MB/s read plainly.",
     ]);
     assert.deepEqual(says(comparingEveryByte, cells.slice(2)), []);
+    assert.deepEqual(says(comparingEveryByte, cells.map((cell) => ({ ...cell, unsteady: true }))), []);
   });
 
   test("the fastest message, the interrupt, the distance", () => {

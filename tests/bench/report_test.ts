@@ -192,6 +192,29 @@ describe("the page", () => {
     assert.equal(spanOf([{ from: 0, to: 1, ns: 100 }]).every((bound) => bound !== 100), true);
   });
 
+  test("lanes stand in the order of transports, whatever checks were made of them", () => {
+    const thr = (transport: string, trust: string, check: string) => ({
+      ...lat,
+      kind: "thr",
+      transport,
+      trust,
+      check,
+      size_bytes: 4096,
+      batch: 16,
+      msgs_per_s: 1e6,
+    });
+    const cells = [
+      thr("tcp", "n/a", "full"),
+      thr("mempipe", "untrusted", "plain"),
+      thr("mempipe", "trusted", "full"),
+      thr("unix", "n/a", "plain"),
+      thr("shmem-pipe", "untrusted", "plain"),
+    ];
+    const document = parsed(renderReport({ cells }));
+    const labels = all(document, "#throughput-native svg g[aria-label='y-axis tick label'] text").map(({ textContent }) => textContent);
+    assert.deepEqual(labels, ["mempipe", "untrusted", "shmem-pipe (untr.)", "unix", "tcp"]);
+  });
+
   test("what does not count is listed", () => {
     const document = parsed(renderReport({
       cells: [{ ...lat, unsteady: true, spread: 0.3 }, { ...lat, placement_after_ns: 240 }, { ...lat, set_aside: 3 }],

@@ -37,6 +37,8 @@ const LANE_HEIGHT = 19;
 const TALL_LANE_HEIGHT = 36;
 const MOST_TICKS = 3;
 const LEFT = 104;
+/** About so wide is a letter. */
+const LETTER = 6;
 const RIGHT = 66;
 
 /** Zero, half and most of a linear axis, in round figures. */
@@ -62,7 +64,7 @@ function frame(lanes: readonly Lane[], above = false): Plot.PlotOptions {
   return {
     width: WIDTH,
     height: lanes.length * (above ? TALL_LANE_HEIGHT : LANE_HEIGHT) + (above ? 50 : 46),
-    marginLeft: above ? 6 : LEFT,
+    marginLeft: above ? 6 : Math.max(LEFT, ...lanes.map(({ label }) => label.length * LETTER + 10)),
     marginRight: RIGHT,
     marginTop: above ? 8 : 4,
     marginBottom: 42,

@@ -52,7 +52,7 @@ function mapsOf(cells: readonly ReadCell[]): readonly { readonly title: string; 
     .map((group) => ({ transport: group[0]!.transport, bytes: group[0]!.size_bytes, places: placesOf(group, valueOf) }))
     .sort((a, b) => byTransport(a.transport, b.transport) || a.bytes - b.bytes)
     .map(({ transport, bytes, places }) => ({
-      title: isReference(transport) ? `${transport}, the lower bound` : `${transport}, ${size(bytes)}`,
+      title: isReference(transport) ? `${transport}, an interrupt` : `${transport}, ${size(bytes)}`,
       places,
     }));
 }

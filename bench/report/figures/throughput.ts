@@ -1,5 +1,5 @@
 /** Throughput by transport and size, trusted and not (the paper's figure 4). */
-import { bytesPerSecondOf, groupBy, nameOfRow, overTcp, rivals, type Row, type Setting } from "../analysis.ts";
+import { bytesPerSecondOf, byTransport, groupBy, nameOfRow, overTcp, rivals, type Row, type Setting } from "../analysis.ts";
 import { bytesPerSecond, messagesPerSecond, size, times } from "../format.ts";
 import { type Html, html, table } from "../html.ts";
 import { bars, fillOf, type Lane, laneLabel } from "./bars.ts";
@@ -65,7 +65,9 @@ function throughputPanel(rows: readonly Row[], sayBatch: boolean): Panel {
 
 /** A lane for each transport and trust: plain read if there is, verified as its tick. */
 function lanesOf(rows: readonly Row[], valueOf: (row: Row) => number, format: (value: number) => string): readonly Lane[] {
-  const groups = [...groupBy(rows, nameOfRow).values()].sort((a, b) => rows.indexOf(firstOf(rows, a)) - rows.indexOf(firstOf(rows, b)));
+  const groups = [...groupBy(rows, nameOfRow).values()].sort(([a], [b]) =>
+    byTransport(a!.transport, b!.transport) || (a!.trust < b!.trust ? -1 : 1)
+  );
   return groups.map((group, index) => {
     const main = group.find(({ check }) => check === "plain") ?? group[0]!;
     const verified = group.find(({ check }) => check !== "plain");
@@ -78,13 +80,6 @@ function lanesOf(rows: readonly Row[], valueOf: (row: Row) => number, format: (v
       ...(verified === undefined || verified === main ? {} : { tick: valueOf(verified) }),
     };
   });
-}
-
-/** Rows are sorted by check before transport; here the transport comes first. */
-function firstOf(rows: readonly Row[], group: readonly Row[]): Row {
-  return rows.find(({ transport, trust, check }) =>
-    transport === group[0]!.transport && trust === group[0]!.trust && check === rows[0]!.check
-  ) ?? group[0]!;
 }
 
 function throughputTable(rows: readonly Row[], driver: string): Html {

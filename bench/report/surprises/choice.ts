@@ -1,6 +1,18 @@
 /** What stands out for who has to choose: no transport is best everywhere, trust and runtimes have their price. */
 import { median } from "../../runner/statistics.ts";
-import { advantage, byDriver, byTransport, counterpart, groupBy, isShared, nameOfRow, rivals, type Row, settingKey } from "../analysis.ts";
+import {
+  advantage,
+  byDriver,
+  byTransport,
+  counterpart,
+  groupBy,
+  isShared,
+  nameOfRow,
+  rivals,
+  type Row,
+  settingKey,
+  steady,
+} from "../analysis.ts";
 import { factor, list, percent, size } from "../format.ts";
 import { EQUAL, main, plainly, type Surprise, throughputId } from "./finding.ts";
 
@@ -51,8 +63,10 @@ export const untrustedCosts: Surprise = (rows) => {
       return ratio === undefined ? [] : [row.kind === "lat" ? ratio - 1 : 1 - 1 / ratio];
     });
   const sentences = ["across", "same core"].flatMap((where) => {
-    const own = plainly(main(rows)).filter(({ placement }) => (placement === "same core") === (where === "same core"));
-    const parts = [...groupBy(own, ({ kind, size: bytes }) => `${kind}|${bytes}`).values()].flatMap((group) => {
+    const own = plainly(main(rows)).filter(steady).filter(({ placement }) => (placement === "same core") === (where === "same core"));
+    const groups = [...groupBy(own, ({ kind, size: bytes }) => `${kind}|${bytes}`).values()]
+      .sort(([a], [b]) => (a!.kind === b!.kind ? a!.size - b!.size : a!.kind === "lat" ? -1 : 1));
+    const parts = groups.flatMap((group) => {
       const losses = lossesOf(group);
       if (losses.length === 0) return [];
       const what = `${group[0]!.kind === "lat" ? "latency" : "throughput"} at ${size(group[0]!.size)}`;
@@ -78,7 +92,7 @@ function costText(loss: number, kind: "lat" | "thr"): string {
 
 /** What JavaScript costs over native ends, at its best and at its worst. */
 export const runtimesCost: Surprise = (rows) => {
-  const all = rivals(rows).filter(({ trust, placement }) => trust !== "untrusted" && placement !== "same core");
+  const all = rivals(rows).filter(steady).filter(({ trust, placement }) => trust !== "untrusted" && placement !== "same core");
   const drivers = [...new Set(all.map(({ driver }) => driver))].filter((driver) => driver !== "native").sort(byDriver);
   return drivers.flatMap((driver) => {
     const parts = all.filter((row) => row.driver === driver && isShared(row.transport)).flatMap((row) => {

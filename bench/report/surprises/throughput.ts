@@ -1,5 +1,5 @@
 /** What stands out in throughput: spinning, tcp at 64 KiB, and the cost of checking. */
-import { advantage, bytesPerSecondOf, groupBy, nameOfRow, overTcp, placeOf, type Row, settingKey } from "../analysis.ts";
+import { advantage, bytesPerSecondOf, groupBy, nameOfRow, overTcp, placeOf, type Row, settingKey, steady } from "../analysis.ts";
 import { bytesPerSecond, factor, list, percent, size } from "../format.ts";
 import { EQUAL, main, plainly, type Surprise, throughputId } from "./finding.ts";
 
@@ -50,7 +50,7 @@ function faster(a: Row, b: Row): boolean {
 }
 
 export const comparingEveryByte: Surprise = (rows) => {
-  const thr = main(rows, "thr").filter(({ placement }) => placement !== "same core");
+  const thr = main(rows, "thr").filter(steady).filter(({ placement }) => placement !== "same core");
   const parts = thr.filter(({ check }) => check === "plain").flatMap((plain) => {
     const full = thr.find((row) =>
       settingKey({ ...row, check: "plain" }) === settingKey(plain) && row.check !== "plain" && nameOfRow(row) === nameOfRow(plain)
