@@ -213,6 +213,11 @@ describe("the page", () => {
     const document = parsed(renderReport({ cells }));
     const labels = all(document, "#throughput-native svg g[aria-label='y-axis tick label'] text").map(({ textContent }) => textContent);
     assert.deepEqual(labels, ["mempipe", "untrusted", "shmem-pipe (untr.)", "unix", "tcp"]);
+    const over = all(document, "#over-tcp svg g[aria-label='y-axis tick label'] text").map(({ textContent }) => textContent);
+    assert.deepEqual(over, ["mempipe", "tcp"]);
+    const unsteady = parsed(renderReport({ cells: [{ ...lat, unsteady: true }, { ...lat, transport: "unix" }] }));
+    const figures = all(unsteady, "#latency-native svg g[aria-label=text] text").map(({ textContent }) => textContent);
+    assert.deepEqual(figures, ["51.0 ns", "30.0 µs", "≈30.0 µs"]);
   });
 
   test("what does not count is listed", () => {

@@ -1,5 +1,5 @@
 /** Rows of transports along a logarithmic or linear axis, their figures in a column at the right: what latency, throughput and ratios are drawn with. */
-import { groupBy, isReference, isShared, nameOfRow, type Row, type Setting, settingKey } from "../analysis.ts";
+import { groupBy, isReference, isShared, nameOfRow, type Row, type Setting, settingKey, steady } from "../analysis.ts";
 import {
   axisX,
   extent,
@@ -172,6 +172,11 @@ export function fillOf(row: Row, striped: boolean): string {
   if (isReference(row.transport)) return REFERENCE;
   if (isShared(row.transport)) return striped && row.trust === "untrusted" ? SHARED_STRIPES : SHARED;
   return striped && row.trust === "untrusted" ? KERNEL_STRIPES : KERNEL;
+}
+
+/** The figure beside a lane; one that is unsteady is about right at best. */
+export function laneText(row: Row, text: string): string {
+  return steady(row) ? text : `≈${text}`;
 }
 
 export function laneLabel(row: Row, above: Row | undefined): string {

@@ -3,7 +3,7 @@ import { median } from "../../runner/statistics.ts";
 import { advantage, counterpart, isReference, nameOfRow, overLine, overTcp, type Row, type Setting } from "../analysis.ts";
 import { percent, size, time, times } from "../format.ts";
 import { html, table } from "../html.ts";
-import { fillOf, inSettings, type Lane, laneLabel, points } from "./bars.ts";
+import { fillOf, inSettings, type Lane, laneLabel, laneText, points } from "./bars.ts";
 import { type Figure, legendHtml, type Panel } from "./figure.ts";
 
 export function titleOf({ placement, size: bytes }: Setting): string {
@@ -11,7 +11,7 @@ export function titleOf({ placement, size: bytes }: Setting): string {
 }
 
 const READING =
-  html`One way, half a round trip. The point is the median, the tick the 99th percentile, the line ends at the 99.9th; the column is the median. Placements are told by
+  html`One way, half a round trip. The point is the median, the tick the 99th percentile, the line ends at the 99.9th; the column is the median, ≈ an unsteady one. Placements are told by
 what a cache line costs there (<em>line</em>); <em>ipi</em> is the interrupt that a sleeping end cannot be woken without.`;
 const LEGEND = legendHtml([
   ["shared", "shared memory"],
@@ -70,7 +70,7 @@ function laneOf(row: Row, above: Row | undefined): Lane {
     name: nameOfRow(row),
     label: laneLabel(row, above),
     value: row.value,
-    text: time(row.value),
+    text: laneText(row, time(row.value)),
     fill: fillOf(row, false),
     hollow: row.trust === "untrusted",
     ...(row.p999 === undefined ? {} : { to: row.p999 }),

@@ -1,5 +1,5 @@
 /** Ratios at a glance: transports by what was measured, each field with its figure: over tcp, and over the cost of a cache line. */
-import { type Class, CLASSES, nameOfRow, overLine, overTcp, rivals, type Row } from "../analysis.ts";
+import { byTransport, type Class, CLASSES, nameOfRow, overLine, overTcp, rivals, type Row } from "../analysis.ts";
 import { INK, picture, Plot, WIDTH } from "../draw.ts";
 import { size, times } from "../format.ts";
 import { type Html, html, table } from "../html.ts";
@@ -99,7 +99,7 @@ function matrixOf(
   return {
     title: placement,
     fields: all,
-    transports: [...new Set(all.map(({ transport }) => transport))],
+    transports: inOrderOf(rows).filter((name) => all.some(({ transport }) => transport === name)),
     columns: [...new Set(all.map((field) => field.column))],
   };
 }
@@ -113,7 +113,7 @@ function matrixPanel({ title, fields, transports, columns }: Matrix, what: strin
     picture: picture(`Table of ${what}, ${title}: from ${text(worst)} to ${text(best)}.`, {
       width: WIDTH,
       height: transports.length * ROW_HEIGHT + 30,
-      marginLeft: 104,
+      marginLeft: Math.max(104, ...transports.map((name) => shortOf(name, transports).length * 6 + 10)),
       marginRight: 2,
       marginTop: 26,
       marginBottom: 4,
@@ -125,7 +125,7 @@ function matrixPanel({ title, fields, transports, columns }: Matrix, what: strin
         padding: 0.06,
         tickFormat: (column: string) => column.replace("latency", "lat."),
       },
-      y: { domain: [...transports], label: null, tickSize: 0, padding: 0.08, tickFormat: shortOf },
+      y: { domain: [...transports], label: null, tickSize: 0, padding: 0.08, tickFormat: (name: string) => shortOf(name, transports) },
       color: { type: "identity" },
       marks: [
         Plot.cell(fields, {
@@ -141,9 +141,15 @@ function matrixPanel({ title, fields, transports, columns }: Matrix, what: strin
   };
 }
 
-/** The name of the transport stands above its untrusted row. */
-function shortOf(transport: string): string {
-  return transport.replace(/^.*, untrusted$/, "untrusted");
+/** Names of the rows by transport, a trusted one before its untrusted. */
+function inOrderOf(rows: readonly Row[]): readonly string[] {
+  return [...new Set(rows.toSorted((a, b) => byTransport(a.transport, b.transport) || (a.trust < b.trust ? -1 : 1)).map(nameOfRow))];
+}
+
+/** An untrusted row under its trusted one need not say again whose it is. */
+function shortOf(name: string, names: readonly string[]): string {
+  const trusted = name.replace(/, untrusted$/, "");
+  return trusted === name ? name : names.includes(trusted) ? "untrusted" : `${trusted} (untr.)`;
 }
 
 function tint(ratio: number): string {

@@ -2,7 +2,7 @@
 import { bytesPerSecondOf, byTransport, groupBy, nameOfRow, overTcp, rivals, type Row, type Setting } from "../analysis.ts";
 import { bytesPerSecond, messagesPerSecond, size, times } from "../format.ts";
 import { type Html, html, table } from "../html.ts";
-import { bars, fillOf, type Lane, laneLabel } from "./bars.ts";
+import { bars, fillOf, type Lane, laneLabel, laneText } from "./bars.ts";
 import { type Figure, legendHtml, type Panel } from "./figure.ts";
 import { maybe, spreadText, untrustedCost } from "./latency.ts";
 
@@ -11,7 +11,7 @@ const COUNTED_IN_BYTES = 1024;
 
 const READING =
   html`One way, from the writer's first store to the reader's last check; the longest bar is the fastest. <em>Plain read</em> looks at every byte and checks the sequence
-number; <em>verified</em> also compares every byte with what was sent, which for large messages is work of its own.`;
+number; <em>verified</em> also compares every byte with what was sent, which for large messages is work of its own. ≈ marks an unsteady figure.`;
 const LEGEND = legendHtml([
   ["shared", "shared memory"],
   ["kernel", "through the kernel"],
@@ -75,7 +75,7 @@ function lanesOf(rows: readonly Row[], valueOf: (row: Row) => number, format: (v
       name: nameOfRow(main),
       label: laneLabel(main, groups[index - 1]?.[0]),
       value: valueOf(main),
-      text: format(valueOf(main)),
+      text: laneText(main, format(valueOf(main))),
       fill: fillOf(main, true),
       ...(verified === undefined || verified === main ? {} : { tick: valueOf(verified) }),
     };
