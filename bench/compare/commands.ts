@@ -12,7 +12,7 @@ export interface Command {
   readonly checked?: string;
   /** Exit codes other than 0 are part of it (a name nobody has). */
   readonly mayFail?: boolean;
-  /** It verifies what it moves, warms up and repeats by itself: neither a check nor more than one run a round. */
+  /** It verifies what it moves, warms up and repeats by itself: neither a check nor more than one run. */
   readonly checksItself?: boolean;
 }
 
