@@ -7,7 +7,10 @@ import type { TransportName, Trust } from "../transport/transport.ts";
 export interface ChannelOptions {
   /** How far the peer is trusted (default "trusted"); the stricter of both ends and the policy holds. See {@link Trust}. */
   readonly trust?: Trust;
-  /** Size of the ring this end writes, in bytes: a power of two from 4 KiB to 64 MiB (default 64 KiB). */
+  /**
+   * Size of the ring this end writes, in bytes: a power of two from 4 KiB to 64 MiB (default 64 KiB). A peer that does not trust this end takes no
+   * more than its own ring, 256 KiB or the longest message has.
+   */
   readonly ringBytes?: number;
   /** The longest message either way, in bytes (default 16 MiB); the smaller of both ends' holds. */
   readonly maxMessageBytes?: number;

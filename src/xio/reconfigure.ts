@@ -1,7 +1,7 @@
 /** Orders to move a channel's directions to another transport: given, waited for, and taken back when nobody waits any more. */
 import { FableError } from "../errors.ts";
 import { Orders, type Outcome } from "../flow/orders.ts";
-import { BAD_ARGUMENT, CLOSED, EMPTY, ENOSPACE, MIN_STREAM_BYTES, OK, UNSUPPORTED } from "../native/generated.ts";
+import { BAD_ARGUMENT, CLOSED, EMPTY, ENOSPACE, MIN_STREAM_BYTES, OK, TOO_LARGE, UNSUPPORTED } from "../native/generated.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { Direction, Move } from "../transport/moves.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -146,6 +146,14 @@ function refusal(status: number, { transport: { name }, ringBytes }: MoveOrder, 
       return new FableError("BAD_ARGUMENT", `The ${way} direction cannot have a ring of ${ringBytes} bytes.`, {
         remedy: "Give a power of two from 4096 to 67108864.",
       });
+    case TOO_LARGE:
+      return new FableError(
+        "REFUSED",
+        `The peer does not take a ring as large for the ${way} direction from an end that it does not trust.`,
+        {
+          remedy: "Order a smaller one (ringBytes), raise the peer's ringBytes, or maxMessageBytes on both ends.",
+        },
+      );
     case ENOSPACE:
       return new FableError(
         "REFUSED",

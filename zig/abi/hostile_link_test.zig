@@ -7,6 +7,7 @@ const expectEqual = std.testing.expectEqual;
 const expectEqualStrings = std.testing.expectEqualStrings;
 const status = @import("status.zig");
 const abi = @import("channel.zig");
+const epochs = @import("epochs.zig");
 const system = @import("system.zig");
 const waits = @import("wait.zig");
 const heap = @import("../core/heap.zig");
@@ -274,6 +275,27 @@ test "an offer whose descriptors do not fit is refused, and none of them is kept
     const after = linux.dup(ring); // the lowest free number is what it was
     _ = linux.close(@intCast(after));
     try expectEqual(before, after);
+}
+
+test "a path is no larger than was agreed to, unless it was asked for" {
+    const large: u32 = 1 << 20;
+    for ([_]u32{ 1, 4, 9 }) |kind| {
+        const pair = try Pair.init(.{ .trust = untrusted, .max_message = 64 << 10 });
+        defer pair.deinit();
+        try expectEqual(status.OK, epochs.fable_switch(pair.a, kind, large, 1));
+        for (0..1000) |_| {
+            _ = epochs.fable_attend(pair.a);
+            _ = abi.fable_refill(pair.b);
+        }
+        try expectEqual(@as(u32, 0), channelOf(pair.a).out.epoch);
+        try expect(channelOf(pair.a).epochs.phase == .idle);
+        try expectEqual(status.OK, epochs.fable_ask(pair.b, kind, large, 1));
+        for (0..1000) |_| {
+            _ = epochs.fable_attend(pair.a);
+            _ = abi.fable_refill(pair.b);
+        }
+        try expectEqual(@as(u32, 1), channelOf(pair.a).out.epoch);
+    }
 }
 
 test "a marker that nobody offered a path for, and a rest from the future" {

@@ -171,3 +171,22 @@ test "regions that are not what they should be are refused" {
         }
     }
 }
+
+test "memory that an untrusted peer chose the size of is no larger than was agreed to" {
+    const large = 1 << 20;
+    const cases = [_]struct { trust: u32 = untrusted, ring_bytes: u32 = 4096, max_message: u32 = 64 << 10, expected: i32 }{
+        .{ .expected = status.TOO_LARGE },
+        .{ .trust = trusted, .expected = status.OK },
+        .{ .ring_bytes = large, .expected = status.OK },
+        .{ .max_message = large, .expected = status.OK },
+        .{ .max_message = large / 2, .expected = status.TOO_LARGE },
+    };
+    for ([_]u32{ 1, t.unix }) |kind| for (cases) |case| {
+        const a = try open(1, .{ .kind = kind, .trust = case.trust, .ring_bytes = case.ring_bytes, .max_message = case.max_message });
+        const b = try open(2, .{ .kind = kind, .trust = case.trust, .ring_bytes = large });
+        defer _ = abi.fable_channel_close(a.handle);
+        defer _ = abi.fable_channel_close(b.handle);
+        try expectEqual(case.expected, attach(a, b, case.trust, -1));
+        inline for (.{ a.control_fd, a.ring_fd, a.peer_doorbell_fd, a.peer_link_fd, a.peer_data_fd }) |fd| socket.close(fd);
+    };
+}

@@ -136,6 +136,8 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
 
             c.strict = peer.trust == .untrusted;
             c.copies = peer.trust == .untrusted or c.options.trust == .untrusted;
+            const fits = paths.agreed(c, size, agreed);
+            if (fits != .ok) return fits;
             c.bell.peer = theirs;
             c.options.max_message = agreed;
             const outcome = if (shared) paths.mapRing(c, c.in, peer.ring, size) else mapStream(c, size, peer.data);

@@ -102,6 +102,8 @@ pub fn State(comptime Self: type) type {
         repair_at: u64 = 0,
         /// The peer was asked for something that has not come about yet.
         asked: bool = false,
+        /// The largest memory that it was asked for.
+        asked_bytes: u32 = 0,
         /// Epoch + 1 whose loss was reported to the writer.
         loss_said: u32 = 0,
 

@@ -42,6 +42,7 @@ pub fn EpochsIn(comptime Sys: type, comptime Self: type) type {
             if (!allowed(&c.epochs.asks, &c.epochs.asks_ns, max_asks) or !tell(c, frame, &.{})) return .no_space;
             c.epochs.asks += 1;
             c.epochs.asked = true;
+            c.epochs.asked_bytes = @max(c.epochs.asked_bytes, ring_bytes);
             return .ok;
         }
 
@@ -161,7 +162,7 @@ pub fn EpochsIn(comptime Sys: type, comptime Self: type) type {
             };
             if (t.rest_bytes != 0) return;
             const size = frame.ring_bytes;
-            if (fds.len != 1 or size == 0 or size > record.max_ring_bytes or !Sys.isRegion(fds[0], size, Sys.seals_read_only)) return c.fail(fault.state);
+            if (fds.len != 1 or size == 0 or size > in.arena.size or !Sys.isRegion(fds[0], size, Sys.seals_read_only)) return c.fail(fault.state);
             const had = t.reader.filled_bytes;
             if (frame.first > had or had - frame.first > size) return c.fail(fault.cursor);
             t.rest_fd = fds[0];

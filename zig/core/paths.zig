@@ -5,6 +5,7 @@ const link = @import("../layout/link.zig");
 const record = @import("../layout/record.zig");
 const bells = @import("bell.zig");
 const streams = @import("stream.zig");
+const min_stream_bytes = @import("epochs_out.zig").min_stream_bytes;
 const Writer = @import("record_writer.zig").Writer;
 const Order = @import("epochs.zig").Order;
 const Kind = channels.Kind;
@@ -197,9 +198,18 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         // ---- the reader's end ----
 
+        /// Memory that the peer chose the size of: this end maps, and fills, as much. An untrusted one gets what this end agreed to anyway:
+        /// a ring as large as its own or as it asked for, or as one message.
+        pub fn agreed(c: *const Self, size: u32, max_message: u32) Outcome {
+            if (!record.validRingBytes(size)) return .bad_region;
+            const own = @max(c.options.ring_bytes, c.epochs.asked_bytes, min_stream_bytes);
+            return if (c.copies and size > own and size / 2 >= max_message) .too_large else .ok;
+        }
+
         /// Takes what it keeps of `fds` (sets it to -1).
         pub fn mapIn(c: *Self, in: *In, size: u32, fds: []i32) Outcome {
-            if (!record.validRingBytes(size)) return .bad_region;
+            const fits = agreed(c, size, c.options.max_message);
+            if (fits != .ok) return fits;
             if (in.kind == .vmsplice_coop and c.copies) return .unsupported;
             const wanted: usize = switch (in.kind) {
                 .shmem_pipe => 3,

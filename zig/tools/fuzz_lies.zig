@@ -78,7 +78,7 @@ fn written(self: *Traitor) void {
         },
         .heap => |*t| {
             for (0..random.uintAtMost(u32, 4)) |_| {
-                const run = heapRun(random, w);
+                const run = heapRun(random, t);
                 const count: usize = if (random.uintLessThan(u32, 8) == 0) random.uintAtMost(usize, 8) else 8;
                 _ = system.writePeersPipe(t.fd, @ptrCast(&run), count);
             }
@@ -86,10 +86,11 @@ fn written(self: *Traitor) void {
     }
 }
 
-fn heapRun(random: std.Random, w: *const Writer) Run {
+fn heapRun(random: std.Random, t: anytype) Run {
+    const w = &t.writer;
     const size = w.ring_bytes;
     const at = random.uintLessThan(u32, size / 8) * 8;
-    return switch (random.uintLessThan(u32, 8)) {
+    return switch (random.uintLessThan(u32, 16)) {
         0 => .{ .offset = random.int(u32), .bytes = random.int(u32) },
         1 => .{ .offset = special, .bytes = random.uintLessThan(u32, 9) },
         2 => .{ .offset = at + 4, .bytes = 8 },
@@ -98,8 +99,21 @@ fn heapRun(random: std.Random, w: *const Writer) Run {
         4 => pads(w, 0, size),
         5 => pads(w, at, size - at),
         6 => .{ .offset = @as(u32, @truncate(w.published)) & w.mask, .bytes = 8 },
-        else => pads(w, at, 8),
+        7 => pads(w, at, 8),
+        else => pads(w, lent(random, t) orelse at, 8),
     };
+}
+
+/// Somewhere in what was published and has not come back: the victim's program may be looking at it.
+fn lent(random: std.Random, t: anytype) ?u32 {
+    const unused = @as(u32, @truncate(t.writer.published)) & t.writer.mask;
+    for (0..64) |_| {
+        const granule = random.uintLessThan(u32, t.map.size);
+        const at = granule * 8;
+        if (t.map.words[granule / 64] >> @intCast(granule % 64) & 1 == 0 or (at >= unused and at < t.stretch_end)) continue;
+        return at;
+    }
+    return null;
 }
 
 fn pads(w: *const Writer, at: u32, bytes: u32) Run {
