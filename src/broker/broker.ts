@@ -17,8 +17,9 @@ import type { Flow } from "./flows.ts";
 import { steeringOf } from "./helm.ts";
 import { assertRoles, Introductions } from "./introductions.ts";
 import type { Lives } from "./lives.ts";
+import { metricsText } from "./metrics.ts";
 import type { Client } from "./names.ts";
-import { Reconfigurations } from "./reconfigurations.ts";
+import { Reconfigurations, unknownFlow } from "./reconfigurations.ts";
 import { checkControl, type RegionFacts } from "./regions.ts";
 import { type Figures, Report } from "./report.ts";
 import type { Rulebook } from "./rulebook.ts";
@@ -26,7 +27,7 @@ import type { Counters } from "./sampler.ts";
 import { type BrokerLink, type Descriptors, Session } from "./session.ts";
 import type { Steering, SteeringRecord } from "./steering.ts";
 import { type Step, Table } from "./table.ts";
-import { type FlowTicket, type TicketProcess, Tickets } from "./tickets.ts";
+import { type FlowTicket, type TicketProcess, Tickets, unfitTicket } from "./tickets.ts";
 
 /** The outside, as far as the broker needs it. */
 export interface BrokerIo {
@@ -110,7 +111,8 @@ export class Broker {
     const session = (id: number) => this.#sessions.get(id);
     this.#introductions = new Introductions({ io, table: this.table, lives, tickets, report: this.#report, session });
     const look = (flow: Flow) => this.#report.look(flow);
-    this.#moves = new Reconfigurations({ flows: this.table.flows, uid: options.uid, now: () => io.now(), session, look });
+    const rules = { uid: options.uid, drainDeadlineMs: () => rulebook.rules.drainDeadlineMs };
+    this.#moves = new Reconfigurations({ flows: this.table.flows, ...rules, now: () => io.now(), session, look });
     this.#steering = steeringOf(io, options, this.table, this.#report, this.#moves);
   }
 
@@ -192,6 +194,11 @@ export class Broker {
     this.#lives.close();
   }
 
+  /** For Prometheus. */
+  metrics(): string {
+    return metricsText(this.stats(), this.#report.lines());
+  }
+
   stats(): Record<string, number> {
     const { names, flows, waiting, accounts } = this.table;
     return {
@@ -203,8 +210,7 @@ export class Broker {
       users: accounts.users,
       held_halves: this.#introductions.held,
       observers: this.#report.observers,
-      policy_rounds: this.#steering.cost.rounds,
-      policy_spent_us: Math.round(this.#steering.cost.spentMs * 1000),
+      ...this.#steering.figures,
       uptime_ms: Math.round(this.#io.now() - this.#started),
     };
   }
@@ -286,7 +292,7 @@ export class Broker {
   #register(session: Session, request: Requests["register"]): void {
     const { id, name, share = false, ticket } = request;
     const ticketed = ticket !== undefined && this.#tickets.provesName(ticket, session.process, name, share);
-    if (ticket !== undefined && !ticketed) throw badTicket();
+    if (ticket !== undefined && !ticketed) throw unfitTicket();
     const step = this.table.register({ client: session.client, name, share, ticketed }, id, this.#io.now());
     if (step !== undefined) this.#answerRegistration(step);
     this.#setTimer();
@@ -309,7 +315,7 @@ export class Broker {
   #restore(session: Session, request: Requests["restore"], descriptors: Descriptors): void {
     assertRoles(request.descriptors, ["control"], descriptors);
     const ticket: FlowTicket | undefined = this.#tickets.provenFlow(request.ticket, session.process, request.flow);
-    if (ticket === undefined) throw badTicket();
+    if (ticket === undefined) throw unfitTicket();
     const shown = checkControl(this.#io.region(descriptors.peek(0)));
     const flow = this.table.flows.restore(session.client, { ...ticket, shown });
     const [controlFd = -1] = descriptors.takeAll();
@@ -337,8 +343,8 @@ export class Broker {
 
   #known(flow: string): Flow {
     const known = this.table.flows.get(flow);
-    if (known !== undefined) return known;
-    throw new FableError("NAME_UNKNOWN", `there is no channel ${flow}`, { remedy: "fable flows shows those there are" });
+    if (known === undefined) throw unknownFlow(flow);
+    return known;
   }
 
   #flowClosed(client: Client, flow: string): void {
@@ -391,10 +397,4 @@ export class Broker {
     if (session.client.uid === this.#options.uid || session.client.uid === 0) return;
     throw new FableError("REFUSED", `only the broker's own user and root may ${what}`, { remedy: "run the command as that user" });
   }
-}
-
-function badTicket(): FableError {
-  return new FableError("REFUSED", "the ticket was not made for this process, or by no broker of this folder", {
-    remedy: "register or connect anew",
-  });
 }

@@ -50,6 +50,8 @@ export interface Daemon {
   /** Resolves when the broker has left, and why. */
   readonly ended: Promise<Leaving>;
   stats(): Readonly<Record<string, number>>;
+  /** The same and all flows, as Prometheus text. */
+  metrics(): string;
   close(): Promise<void>;
 }
 
@@ -155,6 +157,10 @@ class RunningDaemon implements Daemon {
 
   stats(): Readonly<Record<string, number>> {
     return this.#broker.stats();
+  }
+
+  metrics(): string {
+    return this.#broker.metrics();
   }
 
   close(): Promise<void> {

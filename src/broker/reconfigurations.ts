@@ -19,6 +19,8 @@ export interface ReconfigurationsOptions {
   readonly uid: number;
   now(): number;
   session(id: number): Pick<Session, "send"> | undefined;
+  /** How long open buffers may hold up a move; undefined: as the ends say. */
+  drainDeadlineMs?(): number | undefined;
   /** What the ends' control regions say: where each direction is, and how often it moved. */
   look(flow: Flow): readonly [Whereabouts, Whereabouts];
 }
@@ -116,6 +118,7 @@ export class Reconfigurations {
       ...{ flow, order, transport, switches, deadline, missing },
       ...{ asker, settle, failure: undefined },
     });
+    const deadlineMs = this.#options.drainDeadlineMs?.();
     const ring = ringBytes === undefined ? {} : { ring_bytes: ringBytes };
     const message: Responses["reconfigure"] = {
       type: "reconfigure",
@@ -123,6 +126,7 @@ export class Reconfigurations {
       transport,
       ...ring,
       reason,
+      ...(deadlineMs === undefined ? {} : { drain_deadline_ms: deadlineMs }),
       order,
     };
     for (const session of missing.keys()) {
@@ -236,7 +240,7 @@ function called(ends: readonly FlowEnd[]): string {
   return ends.map((end) => `${end.name} (process ${end.client.pid})`).join(" and ");
 }
 
-function unknownFlow(flow: string): FableError {
+export function unknownFlow(flow: string): FableError {
   return new FableError("NAME_UNKNOWN", `there is no channel ${flow}`, { remedy: "fable flows shows those there are" });
 }
 

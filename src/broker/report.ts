@@ -143,6 +143,11 @@ export class Report {
     return rest && next !== undefined ? { entries: [...entries], after: next } : { entries: [...entries] };
   }
 
+  /** All flows at once, for who needs no pages. */
+  lines(): readonly FlowLine[] {
+    return this.#table.flows.list().map((flow) => this.#line(flow));
+  }
+
   /** Where both directions are now. If that is new, the flow tells of it whenever somebody asks next. */
   look(flow: Flow): readonly [Whereabouts, Whereabouts] {
     const observation = this.#observations.get(flow.flow);

@@ -90,6 +90,7 @@ export class Steering {
   #spentMs = 0;
   #typicalMs = 0;
   #rounds = 0;
+  #moves = 0;
 
   constructor(options: SteeringOptions) {
     this.#options = options;
@@ -101,9 +102,14 @@ export class Steering {
     return this.#mode ?? this.#options.rules().mode;
   }
 
-  /** Rounds so far, and milliseconds they took: what steering costs. */
-  get cost(): { readonly rounds: number; readonly spentMs: number } {
-    return { rounds: this.#rounds, spentMs: this.#spentMs };
+  /** Rounds so far, the milliseconds they took, and the moves they led to. */
+  get cost(): { readonly rounds: number; readonly spentMs: number; readonly moves: number } {
+    return { rounds: this.#rounds, spentMs: this.#spentMs, moves: this.#moves };
+  }
+
+  /** The same, as the broker tells it. */
+  get figures(): Record<string, number> {
+    return { policy_rounds: this.#rounds, policy_moves: this.#moves, policy_spent_us: Math.round(this.#spentMs * 1000) };
   }
 
   /** There are flows now, perhaps. */
@@ -127,8 +133,13 @@ export class Steering {
   }
 
   setMode(mode: "auto" | "manual", flow: Flow | undefined): void {
-    if (flow === undefined) this.#mode = mode;
-    else this.#of(flow).mode = mode;
+    if (flow === undefined) {
+      this.#mode = mode;
+      return;
+    }
+    const steered = this.#of(flow);
+    steered.mode = mode;
+    if (mode === "auto") steered.decider.refresh(this.#pace(), this.#options.now());
   }
 
   /** Why the policy last moved it; undefined: it never did. */
@@ -326,6 +337,7 @@ export class Steering {
       steered.underWay = false;
       if (error === undefined) {
         steered.ringBytes = ringBytes ?? steered.ringBytes;
+        this.#moves += 1;
         return log({ event: "moved", ...record, reason });
       }
       steered.decider.refused(transport, this.#pace(), now());

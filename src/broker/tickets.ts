@@ -123,3 +123,9 @@ export class Tickets {
 function holds(facts: { readonly u: number; readonly p: number; readonly s: string }, process: TicketProcess): boolean {
   return facts.u === process.uid && facts.p === process.pid && facts.s === process.start;
 }
+
+export function unfitTicket(): FableError {
+  return new FableError("REFUSED", "the ticket was not made for this process, or by no broker of this folder", {
+    remedy: "register or connect anew",
+  });
+}

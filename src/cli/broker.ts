@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import process from "node:process";
-import { type DaemonOptions, type Leaving, startDaemon } from "../broker/daemon.ts";
+import { type Daemon, type DaemonOptions, type Leaving, startDaemon } from "../broker/daemon.ts";
 import { loadNative } from "../native/load.ts";
 import { describeProblems, parseRules } from "../policy/file.ts";
 import { CommandFailed, errorCode } from "./failure.ts";
@@ -12,6 +12,7 @@ import { UsageError } from "./usage.ts";
 export interface BrokerOptions {
   readonly socket?: string;
   readonly policy?: string;
+  readonly metricsSocket?: string;
   readonly parent?: string;
   readonly replace?: true;
   readonly embedded?: true;
@@ -44,16 +45,28 @@ export async function broker(output: Output, options: BrokerOptions): Promise<vo
     output.jsonLine({ event: "unneeded" });
     return;
   }
+  const stopMetrics = options.metricsSocket === undefined ? undefined : await serve(daemon, options.metricsSocket);
   const stop = () => void daemon.close();
   process.on("SIGTERM", stop);
   process.on("SIGINT", stop);
   output.line(`Serving ${daemon.socket} (process ${process.pid}).`);
   output.jsonLine({ event: "listening", socket: daemon.socket, pid: process.pid });
   const reason = await daemon.ended;
+  stopMetrics?.();
   process.off("SIGTERM", stop);
   process.off("SIGINT", stop);
   output.line(`The broker of ${daemon.socket} ${FAREWELLS[reason]}.`);
   output.jsonLine({ event: "left", reason });
+}
+
+async function serve(daemon: Daemon, path: string): Promise<() => void> {
+  const { serveMetrics } = await import("./metrics-socket.ts");
+  try {
+    return await serveMetrics(resolve(path), () => daemon.metrics());
+  } catch (error) {
+    await daemon.close();
+    throw error;
+  }
 }
 
 /** A broker does not begin with rules that are wrong: all that is wrong with them, each with its line. */

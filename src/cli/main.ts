@@ -66,6 +66,7 @@ function addBroker(root: Command): void {
   const command = sub(root, "broker", "the name service in the foreground; programs start one by themselves if none runs");
   socket(command);
   command.option("--policy <file>", "the operator's rules (docs/policy.md), looked at again when it changes");
+  command.option("--metrics-socket <path>", "serves its figures for Prometheus at this Unix socket");
   command.option("--parent <uri>", "a higher name service");
   command.option("--replace", "take over from a running broker without dropping a name");
   command.option("--embedded", "leave by itself when nobody needs it any more");

@@ -1,11 +1,21 @@
 /** How long open buffers may hold up a crossing that is ready: the clock runs from the first time that it was. */
 
 export class DrainDeadline {
-  readonly deadlineMs: number;
+  readonly #ownMs: number;
+  #limitMs = Infinity;
   #dueMs: number | undefined;
 
   constructor(deadlineMs: number) {
-    this.deadlineMs = deadlineMs;
+    this.#ownMs = deadlineMs;
+  }
+
+  get deadlineMs(): number {
+    return Math.min(this.#ownMs, this.#limitMs);
+  }
+
+  /** For the next crossing, at most so long. */
+  limit(atMostMs: number): void {
+    this.#limitMs = atMostMs;
   }
 
   /** Milliseconds that are left; 0: the crossing waits for nobody any more. */
@@ -17,5 +27,6 @@ export class DrainDeadline {
   /** It crossed, or there is nothing to cross. */
   clear(): void {
     this.#dueMs = undefined;
+    this.#limitMs = Infinity;
   }
 }

@@ -187,6 +187,7 @@ export const RESPONSES = {
     transport: anyTransport,
     ring_bytes: v.optional(ringBytes),
     reason: v.picklist(["operator", "policy"]),
+    drain_deadline_ms: v.optional(milliseconds),
     order: id,
   }),
   names: v.object({ type: v.literal("names"), id, entries: v.array(nameEntry), after: v.optional(text(MAX_NAME_BYTES)) }),

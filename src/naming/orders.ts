@@ -43,14 +43,15 @@ export async function orderMove(
 
 /** Carries an order out; gives what the broker is to be told. */
 export async function obeyOrder(flows: HeldFlows, message: Responses["reconfigure"]): Promise<Requests["reconfigured"]> {
-  const { flow, order, transport, reason, ring_bytes: ringBytes } = message;
+  const { flow, order, transport, reason, ring_bytes: ringBytes, drain_deadline_ms: drainDeadlineMs } = message;
   const report = (outcome: "done" | ErrorCode, why: string, remedy?: string) => ({
     type: "reconfigured" as const,
     ...{ flow, order, outcome, message: why },
     ...(remedy === undefined ? {} : { remedy }),
   });
   try {
-    await flows.obey(flow, { transport, reason, ...(ringBytes === undefined ? {} : { ringBytes }) });
+    const limits = { ...(ringBytes === undefined ? {} : { ringBytes }), ...(drainDeadlineMs === undefined ? {} : { drainDeadlineMs }) };
+    await flows.obey(flow, { transport, reason, ...limits });
     return report("done", "");
   } catch (error) {
     const { code, message: why, remedy } = errorMessage(1, error instanceof Error ? error : new FableError("SYSTEM", String(error)));

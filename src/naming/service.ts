@@ -138,6 +138,8 @@ export interface ReconfigureOrder {
   readonly reason: "operator" | "policy";
   /** Without, as much memory as the direction has now. */
   readonly ringBytes?: number;
+  /** How long open buffers may hold it up, if that is shorter than the end's own limit. */
+  readonly drainDeadlineMs?: number;
 }
 
 /** Resolves once both directions, as far as this end can see, are there; rejects with a FableError that says why one is not. */

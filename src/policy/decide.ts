@@ -22,7 +22,7 @@ export interface Pace {
 }
 
 /** With a measured table; docs/policy.md says where the figures come from. */
-export const PACE: Pace = { moveCostMs: 5, margin: 0.1, dwellMs: 250, burst: 4, refillMs: 15_000, refusedMs: 60_000 };
+export const PACE: Pace = { moveCostMs: 5, margin: 0.1, dwellMs: 250, burst: 6, refillMs: 5000, refusedMs: 60_000 };
 /** The built-in table is of another machine. */
 export const CAUTIOUS_PACE: Pace = { ...PACE, margin: 0.3 };
 
@@ -93,6 +93,13 @@ export class Decider {
   skip(nowMs: number): void {
     this.#lastSampleMs = nowMs;
     this.#ringWantedMs = 0;
+  }
+
+  /** An operator gave it into the policy's hands: a full ration, and nothing is held against any transport. */
+  refresh(pace: Pace, nowMs: number): void {
+    this.#hand = pace.burst;
+    this.#handAtMs = nowMs;
+    this.#refused.clear();
   }
 
   /** Somebody else moved it, or it is what it was told to be: nothing of before counts. */

@@ -48,6 +48,7 @@ const rules = v.strictObject({
   transports: v.optional(transports),
   max_ring_bytes: v.optional(ring),
   affinity: v.optional(flag),
+  drain_deadline_ms: v.optional(whole(0, 3_600_000)),
   quotas: v.optional(v.strictObject({
     sessions: v.optional(whole(1, 1_000_000)),
     names: v.optional(whole(1, 1_000_000)),
@@ -94,6 +95,7 @@ function rulesOf(file: v.InferOutput<typeof rules>): Rules {
     transports: file.transports ?? DEFAULT_RULES.transports,
     maxRingBytes: file.max_ring_bytes ?? DEFAULT_RULES.maxRingBytes,
     affinity: file.affinity ?? DEFAULT_RULES.affinity,
+    drainDeadlineMs: file.drain_deadline_ms,
     connections: (file.connections ?? []).map((one): ConnectionRule => ({
       from: one.from,
       to: one.to,

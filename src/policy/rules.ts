@@ -12,6 +12,8 @@ export interface Rules {
   readonly maxRingBytes: number;
   /** Whether the broker may set the affinity of programs to bring two ends together or apart. */
   readonly affinity: boolean;
+  /** How long open buffers may hold up a move that was ordered; undefined: as each end says itself. */
+  readonly drainDeadlineMs: number | undefined;
   /** In order; the first that fits a connection counts. Without any, everybody may. */
   readonly connections: readonly ConnectionRule[];
   /** Per user, of what is named. */
@@ -39,6 +41,7 @@ export const DEFAULT_RULES: Rules = {
   transports: TRANSPORTS,
   maxRingBytes: 4_194_304,
   affinity: false,
+  drainDeadlineMs: undefined,
   connections: [],
   quotas: {},
 };

@@ -49,6 +49,11 @@ export class Crossing {
     return this.#deadline.deadlineMs;
   }
 
+  /** Whoever orders the next crossing may be less patient than this end. */
+  limit(atMostMs: number): void {
+    this.#deadline.limit(atMostMs);
+  }
+
   /** Crosses if a path is ready and nothing is in the way; `late`: whatever is, once the deadline passed. */
   attempt(late: boolean): boolean {
     const { reservations, cursor, failed } = this.#outbox;

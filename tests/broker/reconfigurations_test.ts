@@ -21,12 +21,14 @@ class Stage {
   /** What the control regions say. */
   where = [{ transport: "mempipe", switches: 0 }, { transport: "mempipe", switches: 0 }] as [Whereabouts, Whereabouts];
   now = 0;
+  deadlineMs: number | undefined;
   readonly moves = new Reconfigurations({
     flows: this.flows,
     uid: BROKER,
     now: () => this.now,
     session: (id) => ({ send: (message) => (this.sent.set(id, [...this.sent.get(id) ?? [], message]), true) }),
     look: () => this.where,
+    drainDeadlineMs: () => this.deadlineMs,
   });
 
   constructor(clients: readonly [Client, Client] = [a, b], trust: "trusted" | "untrusted" = "trusted") {
@@ -84,6 +86,40 @@ describe("an order", () => {
       stage.report(a, 1);
       assert.deepEqual(stage.answers(), ["done"]);
     }
+  });
+
+  test("says how long open buffers may hold it up, if the operator's rules do", () => {
+    const stage = new Stage();
+    stage.deadlineMs = 50;
+    stage.order();
+    assert.deepEqual(stage.to(a), [{
+      type: "reconfigure",
+      flow: FLOW,
+      transport: "tcp",
+      reason: "operator",
+      drain_deadline_ms: 50,
+      order: 1,
+    }]);
+  });
+
+  test("of the policy: both ends hear who wants it, and the policy hears what came of it", () => {
+    const stage = new Stage();
+    const heard: (string | undefined)[] = [];
+    const flow = stage.flows.get(FLOW);
+    assert.ok(flow !== undefined);
+    const order = () => stage.moves.order(flow, "tcp", undefined, 1000, (error) => heard.push(error?.code));
+    order();
+    assert.ok(stage.moves.concerns(flow));
+    assert.equal((stage.to(a)[0] as { readonly reason?: string }).reason, "policy");
+    stage.report(a, 1);
+    stage.report(b, 1);
+    order();
+    stage.report(b, 2, "UNSUPPORTED_TRANSPORT", "no");
+    stage.report(a, 2);
+    order();
+    stage.order();
+    assert.deepEqual(heard, [undefined, "UNSUPPORTED_TRANSPORT", "SUPERSEDED"]);
+    assert.deepEqual(stage.answers(), [], "whoever came after it still waits");
   });
 
   test("goes once to a program that has both ends", () => {

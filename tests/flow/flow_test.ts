@@ -43,6 +43,17 @@ test("the drain deadline runs from the first time that it was asked, and anew af
   assert.equal(deadline.leftMs(5000), 200);
 });
 
+test("who orders a crossing may be less patient than the end, not more, and for that crossing only", () => {
+  const deadline = new DrainDeadline(200);
+  deadline.limit(50);
+  assert.deepEqual([deadline.deadlineMs, deadline.leftMs(1000), deadline.leftMs(1050)], [50, 50, 0]);
+  deadline.clear();
+  assert.deepEqual([deadline.deadlineMs, deadline.leftMs(2000)], [200, 200]);
+  deadline.clear();
+  deadline.limit(9000);
+  assert.equal(deadline.leftMs(3000), 200);
+});
+
 test("memory that was left is detached and given back with its last user, or at once", () => {
   const given: number[] = [];
   const left = new LeftMemory((epoch) => given.push(epoch));

@@ -24,6 +24,7 @@ describe("a file that is right", () => {
       "transports": ["mempipe", "unix",], /* nothing else */
       "max_ring_bytes": 1048576,
       "affinity": true,
+      "drain_deadline_ms": 50,
       "quotas": { "channels": 10 },
       "connections": [
         { "to": "xio://db", "from": "xio://web/*", "trust": "untrusted", "pin": "mempipe-futex" },
@@ -32,7 +33,7 @@ describe("a file that is right", () => {
     }`);
     assert.equal(found.mode, "manual");
     assert.deepEqual(found.transports, ["mempipe", "unix"]);
-    assert.deepEqual([found.maxRingBytes, found.affinity, found.quotas], [1_048_576, true, { channels: 10 }]);
+    assert.deepEqual([found.maxRingBytes, found.affinity, found.drainDeadlineMs, found.quotas], [1_048_576, true, 50, { channels: 10 }]);
     assert.equal(found.connections.length, 2);
     const web = termsFor(found, "xio://web/3", "xio://db");
     assert.deepEqual([web.allow, web.trust, web.pin], [true, "untrusted", "mempipe-futex"]);

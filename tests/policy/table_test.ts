@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { TRANSPORT_NAMES } from "../../src/naming/transports.ts";
+import { BUILT_IN_TABLE } from "../../src/policy/builtin.ts";
 import { TRANSPORTS } from "../../src/policy/facts.ts";
 import { CostModel, fits, parseTable, type Situation, type Table } from "../../src/policy/table.ts";
 import { MODEL, rows, TABLE } from "./support.ts";
@@ -86,5 +87,30 @@ describe("costs", () => {
     assert.ok(ns({ trust: "untrusted", bytes: 4096 }, "mempipe") > ns({ bytes: 4096 }, "mempipe"));
     assert.equal(ns({ trust: "untrusted", bytes: 4096 }), ns({ bytes: 4096 }));
     assert.equal(MODEL.nsPerMessage("vmsplice-coop", { ...PLAIN, trust: "untrusted" }), undefined);
+  });
+});
+
+describe("the table that is brought along", () => {
+  const model = new CostModel(BUILT_IN_TABLE);
+  const ns = (transport: (typeof TRANSPORTS)[number], more: Partial<Situation>) =>
+    model.nsPerMessage(transport, { ...PLAIN, ...more }) ?? Infinity;
+
+  test("is one that the policy would take from a file, and says that nobody measured it", () => {
+    assert.deepEqual(parseTable(JSON.stringify(BUILT_IN_TABLE)), { table: BUILT_IN_TABLE });
+    assert.equal(model.measured, false);
+    assert.equal(BUILT_IN_TABLE.rows.length, 13 * 8);
+  });
+  test("knows what all machines have in common", () => {
+    for (const bytes of [64, 4096]) {
+      const request = { request: 1, bytes };
+      assert.ok(
+        ns("mempipe-spin", { ...request, together: 1 }) > 50 * ns("mempipe-futex", { ...request, together: 1 }),
+        "a spin on one core",
+      );
+      assert.ok(ns("mempipe-spin", { ...request, load: 1 }) > 10 * ns("mempipe-futex", { ...request, load: 1 }), "a spin beside a hog");
+      assert.ok(ns("mempipe-futex", request) > 3 * ns("mempipe-futex", { ...request, together: 1 }), "a sleep across cores");
+    }
+    assert.ok(ns("shmem-pipe", { bytes: 2 ** 20 }) < ns("unix", { bytes: 2 ** 20 }));
+    assert.ok(ns("mempipe", { trust: "untrusted", bytes: 65_536 }) > ns("mempipe", { bytes: 65_536 }));
   });
 });

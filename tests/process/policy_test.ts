@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
+import { request } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import type { FlowEntry } from "../../src/naming/service.ts";
@@ -49,6 +50,16 @@ async function hangUp({ asker, answerer }: Talk): Promise<void> {
   const [asked, answered] = [await asker.next("closed", 30_000), await answerer.next("closed", 30_000)];
   assert.ok(Number(asked["messages"]) > 0);
   assert.equal(asked["messages"], answered["messages"]);
+}
+
+/** By hand: neither runtime's fetch speaks to Unix sockets in the same way. */
+function got(path: string, url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    request({ socketPath: path, path: url }, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => (body += text)).on("end", () => resolve(body));
+    }).on("error", reject).end();
+  });
 }
 
 const moves = (program: Program) => program.lines.filter((line) => line.event === "moved").map((line) => line["to"]);
@@ -116,6 +127,27 @@ describe("by hand", () => {
     }));
 });
 
+test("figures for Prometheus at a socket, one line for each direction, and the moves that were made", () =>
+  inWorld(async (world) => {
+    const path = join(world.folder, "metrics.sock");
+    await world.broker("deno", "--metrics-socket", path);
+    const both = await talk(world, ["bun", "bun"], "mempipe-spin");
+    for (const program of [both.asker, both.answerer]) pin(program, 0);
+    await until(() => moves(both.asker).length > 0, "it moves", 20_000);
+    const figures = await got(path, "/metrics");
+    const lines = figures.split("\n").filter((line) => line.startsWith("fable_flow_messages_total{"));
+    assert.equal(lines.length, 2);
+    for (const line of lines) {
+      assert.match(
+        line,
+        /^fable_flow_messages_total\{flow="[^"]+",from="xio:[^"]+",to="xio:[^"]+",transport="[a-z-]+",trust="trusted"\} \d+$/,
+      );
+    }
+    await until(async () => /^fable_broker_policy_moves_total [1-9]/m.test(await got(path, "/metrics")), "the move is counted", 10_000);
+    assert.match(await got(path, "/else"), /Only \/metrics/);
+    await hangUp(both);
+  }));
+
 describe("a policy file", () => {
   test("that is wrong: every mistake with its line, and no broker", () =>
     inWorld(async (world) => {
@@ -148,3 +180,14 @@ describe("a policy file", () => {
       await hangUp(both);
     }));
 });
+
+test("a calibration is a table that the broker takes while it runs", () =>
+  inWorld(async (world) => {
+    const broker = await world.broker("bun");
+    const first = await run(world, "bun", ["calibrate", "--seconds", "1", "--json"], { timeoutMs: 60_000 });
+    const table = json(first) as { readonly measured: boolean; readonly made_at: string; readonly rows: readonly unknown[] };
+    assert.ok(table.measured && table.rows.length >= 96, `${table.rows.length} rows`);
+    assert.equal((await broker.next("calibration-loaded"))["made_at"], table.made_at);
+    const again = json(await run(world, "bun", ["calibrate", "--json"])) as typeof table;
+    assert.deepEqual([again.measured, again.made_at], [false, table.made_at], "it is not measured twice");
+  }));
