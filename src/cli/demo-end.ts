@@ -3,6 +3,8 @@
  *
  *     sender     connects to xio://demo/receiver: the file, then requests, then the file again while the channel walks
  *     receiver   listens there: writes the file, then answers, then writes it again
+ *
+ * The last part's programs are in demo-hog.ts.
  */
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
@@ -11,6 +13,7 @@ import { loadNative } from "../native/load.ts";
 import { transportByName } from "../transport/registry.ts";
 import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
+import { answerer, asker, hog } from "./demo-hog.ts";
 import { Silences, Walk } from "./demo-walk.ts";
 import { quantile } from "./format.ts";
 import { UsageError } from "./usage.ts";
@@ -34,6 +37,9 @@ export async function demoEnd(role: string, options: DemoEndOptions): Promise<vo
   const { file = "", requests = 0 } = options;
   if (role === "sender") await sender(file, requests, options.transport);
   else if (role === "receiver") await receiver(file, requests);
+  else if (role === "asker") await asker();
+  else if (role === "answerer") await answerer();
+  else if (role === "hog") hog();
   else throw new UsageError(`"${role}" is no part of the demo`);
 }
 

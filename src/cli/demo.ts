@@ -1,21 +1,22 @@
 /**
  * `fable demo`: a private broker, one program in Bun and one in Deno that know each other by name only; a real file from one to the other, hashed on
- * both sides, then a request/response load with every answer checked, then the file again while the channel walks through all transports. Everything
- * is real processes; everything is gone afterwards.
+ * both sides, then a request/response load with every answer checked, then the file again while the channel walks through all transports; last, a
+ * channel that moves by itself when a busy program arrives, and back. Everything is real processes; everything is gone afterwards.
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { TransportName } from "../transport/transport.ts";
 import type { Handle } from "../xio/handle.ts";
+import { type Healed, playHog } from "./demo-hog.ts";
+import { type Line, Stage } from "./demo-stage.ts";
 import type { Skipped } from "./demo-walk.ts";
 import { CommandFailed } from "./failure.ts";
 import { formatBytes, formatBytesPerSecond, formatCount, formatNanoseconds, formatRate, quantile } from "./format.ts";
 import { withNameService } from "./open.ts";
 import type { Output } from "./output.ts";
-import { findRuntime, type FoundRuntime, programIn } from "./runtimes.ts";
+import { findRuntime, type FoundRuntime } from "./runtimes.ts";
 import { UsageError } from "./usage.ts";
 
 export interface DemoOptions {
@@ -26,9 +27,6 @@ export interface DemoOptions {
 
 /** The least that is worth showing. */
 const FILE_BYTES = 100_000_000;
-const LIMIT_MS = 120_000;
-
-type Line = Readonly<Record<string, unknown>> & { readonly event: string };
 
 export async function demo(output: Output, options: DemoOptions): Promise<void> {
   const [bun, deno] = chooseRuntimes();
@@ -126,7 +124,10 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
       count(back["sent"])
     }, received ${count(there["received"])} ${complete ? colours.green("nothing lost") : colours.red("LOST")}`,
   );
-  output.value(report(cast, { connected, moved, asked, walked, again, there, back }, { ours, theirs, reason: flow?.reason ?? null }));
+  const healed = await playHog(output, stage, cast);
+  output.value(
+    report(cast, { connected, moved, asked, walked, again, there, back }, { ours, theirs, reason: flow?.reason ?? null, healed }),
+  );
   if (!unchanged) throw new CommandFailed("the file arrived changed while the channel walked: the hashes differ");
   if (ours !== theirs) throw new CommandFailed("the file arrived changed: the hashes differ");
   if (!complete) throw new CommandFailed("messages were lost: the counts of both ends differ");
@@ -135,7 +136,7 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
 function report(
   cast: Cast,
   lines: Readonly<Record<"connected" | "moved" | "asked" | "walked" | "again" | "there" | "back", Line>>,
-  facts: { readonly ours: string; readonly theirs: string; readonly reason: string | null },
+  facts: { readonly ours: string; readonly theirs: string; readonly reason: string | null; readonly healed: Healed },
 ): unknown {
   const { connected, moved, asked, walked, again, there, back } = lines;
   const seconds = number(moved["ns"]) / 1e9;
@@ -172,6 +173,7 @@ function report(
       silences_ns: again["silences_ns"],
       equal: again["sha256"] === facts.ours,
     },
+    hog: facts.healed,
     messages: { sent: there["sent"], received: back["received"], answered: back["sent"], answers_received: there["received"] },
   };
 }
@@ -206,112 +208,6 @@ function fileSize(file: string): number {
 function progressText(line: Line, size: number, requests: number): string {
   if (typeof line["bytes"] === "number") return `file: ${Math.floor(100 * line["bytes"] / Math.max(1, size))} %`;
   return `requests: ${Math.floor(100 * number(line["requests"]) / requests)} %`;
-}
-
-/** The demo's processes, and their ends. */
-class Stage {
-  readonly #folder: string;
-  readonly #actors: Actor[] = [];
-  readonly #deadline = Date.now() + LIMIT_MS;
-
-  constructor(folder: string) {
-    this.#folder = folder;
-  }
-
-  start(role: string, runtime: FoundRuntime, args: readonly string[]): Actor {
-    const [executable = "", ...rest] = programIn(runtime, args);
-    const environment = { ...process.env, FABLE_SOCKET: join(this.#folder, "broker.sock"), NO_COLOR: "1" };
-    const actor = new Actor(
-      `${role} (${runtime.name})`,
-      spawn(executable, rest, { env: environment, stdio: ["ignore", "pipe", "pipe"] }),
-      this.#deadline,
-    );
-    this.#actors.push(actor);
-    return actor;
-  }
-
-  end(): void {
-    for (const actor of this.#actors) actor.kill("SIGTERM");
-  }
-
-  /** The broker last, so that the ends can say goodbye. */
-  async ended(): Promise<void> {
-    for (const actor of [...this.#actors].reverse()) {
-      actor.kill("SIGTERM");
-      await actor.gone();
-    }
-  }
-}
-
-/** One process, heard line by line. */
-class Actor {
-  onProgress: (line: Line) => void = () => {};
-  readonly #role: string;
-  readonly #child: ChildProcess;
-  readonly #deadline: number;
-  readonly #lines: Line[] = [];
-  #errors = "";
-  #partial = "";
-  #ended = false;
-  #wake: () => void = () => {};
-
-  constructor(role: string, child: ChildProcess, deadline: number) {
-    this.#role = role;
-    this.#child = child;
-    this.#deadline = deadline;
-    child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#take(text));
-    child.stderr?.setEncoding("utf8").on("data", (text: string) => void (this.#errors += text));
-    child.on("error", (error) => void (this.#errors += error.message));
-    child.on("close", () => {
-      this.#ended = true;
-      this.#wake();
-    });
-  }
-
-  get pid(): number {
-    return this.#child.pid ?? 0;
-  }
-
-  /** The line that says `event`; an end or a silence instead is a failure with its cause. */
-  async line(event: string): Promise<Line> {
-    for (;;) {
-      const found = this.#lines.find((line) => line.event === event);
-      if (found !== undefined) return found;
-      if (this.#ended) throw new CommandFailed(`the ${this.#role} failed: ${this.#errors.trim() || "it ended without a word"}`);
-      const left = this.#deadline - Date.now();
-      if (left <= 0) throw new CommandFailed(`the ${this.#role} did not come to "${event}" within ${LIMIT_MS / 1000} s`);
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      const timer = setTimeout(resolve, left);
-      await promise;
-      clearTimeout(timer);
-    }
-  }
-
-  kill(signal: NodeJS.Signals): void {
-    if (!this.#ended) this.#child.kill(signal);
-  }
-
-  async gone(): Promise<void> {
-    const timer = setTimeout(() => this.kill("SIGKILL"), 3000);
-    while (!this.#ended) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      this.#wake = resolve;
-      await promise;
-    }
-    clearTimeout(timer);
-  }
-
-  #take(text: string): void {
-    const parts = (this.#partial + text).split("\n");
-    this.#partial = parts.pop() ?? "";
-    for (const part of parts) {
-      const line = JSON.parse(part) as Line;
-      if (line.event === "progress") this.onProgress(line);
-      else this.#lines.push(line);
-    }
-    this.#wake();
-  }
 }
 
 function number(value: unknown): number {
