@@ -54,11 +54,24 @@ const peerSchema = v.object({
   ratio: optional(positive),
 });
 
-const failureSchema = v.object({ cell: v.string(), reason: v.fallback(v.optional(v.string(), ""), "") });
+const reason = v.fallback(v.optional(v.string(), ""), "");
+/** A cell has a name; a peer has one too, and a runtime. */
+const failureSchema = v.union([
+  v.object({ cell: v.string(), reason }),
+  v.pipe(
+    v.object({ peer: v.string(), runtime: v.fallback(v.optional(v.string(), ""), ""), reason }),
+    v.transform(({ peer, runtime, reason: why }) => ({ cell: namePeer(peer, runtime), reason: why })),
+  ),
+]);
 
 export type ReadCell = v.InferOutput<typeof cellSchema>;
 export type ReadPeer = v.InferOutput<typeof peerSchema>;
 export type Failure = v.InferOutput<typeof failureSchema>;
+
+/** The same peer may run in several runtimes. */
+export function namePeer(peer: string, runtime: string): string {
+  return runtime === "" ? peer : `${peer} (${runtime})`;
+}
 
 /** What `renderReport` takes: the JSON of a run as its writer has it. Everything in it is looked at before it is believed. */
 export interface BenchReport {

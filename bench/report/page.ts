@@ -108,10 +108,11 @@ function changedCells(cells: readonly ReadCell[]): readonly ReadCell[] {
 }
 
 function countLine({ cells, peers, failed }: ReadReport): string {
+  const compared = peers.filter(({ ours, ratio }) => ours !== undefined || ratio !== undefined).length;
   const runs = cells.reduce((total, cell) => total + cell.runs.length, 0);
   return [
     `${counted(cells.length, "cell")} measured${runs === 0 ? "" : ` in ${counted(runs, "fresh run")}`}`,
-    ...(peers.length === 0 ? [] : [counted(peers.length, "comparison with peers", "comparisons with peers")]),
+    ...(compared === 0 ? [] : [counted(compared, "comparison with a peer", "comparisons with peers")]),
     ...(failed.length === 0 ? [] : [`${failed.length} failed`]),
   ].join(" · ");
 }

@@ -345,7 +345,7 @@ describe("peers", () => {
   test("ahead everywhere, or behind in some", () => {
     const [a, b] = [peer("IPC", { p50_ns: 9, ratio: 25 }), peer("socket", { kind: "thr", msgs_per_s: 9, ratio: 0.8 })];
     assert.deepEqual(peerFindings(read([a, { ...b, ratio: 2 }])).map(({ sentence }) => sentence), [
-      "FABLE is ahead in all 2 comparisons with peers: from 2.0 times (socket, bun, throughput at 64 B) to 25 times (IPC, bun, latency at 64 B).",
+      "FABLE is ahead in all 2 comparisons with peers: from 2.0 times (socket (bun), throughput at 64 B) to 25 times (IPC (bun), latency at 64 B).",
     ]);
     assert.match(
       peerFindings(read([a, b]))[0]!.sentence,

@@ -113,6 +113,13 @@ describe("reading", () => {
       undefined,
       {},
     ]);
+    const peer = readReport({
+      skipped: [{ peer: "zeromq.js", runtime: "node", reason: "not installed" }, { cell: "lat ipi" }, { reason: "" }],
+    });
+    assert.deepEqual([peer.skipped, peer.unreadable], [[{ cell: "zeromq.js (node)", reason: "not installed" }, {
+      cell: "lat ipi",
+      reason: "",
+    }], 1]);
     for (const nothing of [undefined, null, 7, [], {}]) assert.equal(readReport(nothing).cells.length, 0);
   });
 

@@ -12,7 +12,7 @@ export function titleOf({ placement, size: bytes }: Setting): string {
 
 const READING =
   html`One way, half a round trip. The point is the median, the tick the 99th percentile, the line ends at the 99.9th; the column is the median, ≈ an unsteady one. Placements are told by
-what a cache line costs there (<em>line</em>); <em>ipi</em> is the interrupt that a sleeping end cannot be woken without.`;
+what a cache line costs there (<em>line</em>); <em>ipi</em> is an interrupt to the other core while that runs.`;
 const LEGEND = legendHtml([
   ["shared", "shared memory"],
   ["kernel", "through the kernel"],

@@ -3,7 +3,7 @@ import { alike, classOf } from "../../runner/placement.ts";
 import { groupBy } from "../analysis.ts";
 import { messagesPerSecond, size, time, times } from "../format.ts";
 import { html, table } from "../html.ts";
-import type { ReadPeer } from "../input.ts";
+import { namePeer, type ReadPeer } from "../input.ts";
 import { type Lane, points } from "./bars.ts";
 import type { Figure, Panel } from "./figure.ts";
 import { maybe } from "./latency.ts";
@@ -29,7 +29,7 @@ export function peerRatio(peer: ReadPeer): number | undefined {
 }
 
 export function peerName({ peer, runtime }: ReadPeer): string {
-  return runtime === "" || peer.toLowerCase().includes(runtime.toLowerCase()) ? peer : `${peer}, ${runtime}`;
+  return namePeer(peer, runtime);
 }
 
 function valueText(kind: "lat" | "thr", value: number): string {
@@ -38,7 +38,8 @@ function valueText(kind: "lat" | "thr", value: number): string {
 
 export function peersFigure(peers: readonly ReadPeer[]): Figure | undefined {
   if (peers.length === 0) return undefined;
-  const compared = peers.filter((peer) => peerRatio(peer) !== undefined);
+  const compared = peers.filter((peer) => peerRatio(peer) !== undefined)
+    .toSorted((a, b) => (a.kind === b.kind ? a.size_bytes - b.size_bytes : a.kind === "lat" ? -1 : 1));
   const groups = groupBy(compared, (peer) => `${peer.kind}|${peer.size_bytes}|${peerPlacement(peer)}`);
   return {
     id: "peers",

@@ -1,5 +1,5 @@
 /** Ratios at a glance: transports by what was measured, each field with its figure: over tcp, and over the cost of a cache line. */
-import { byTransport, type Class, CLASSES, nameOfRow, overLine, overTcp, rivals, type Row } from "../analysis.ts";
+import { byTransport, type Class, CLASSES, isReference, nameOfRow, overLine, overTcp, rivals, type Row } from "../analysis.ts";
 import { INK, picture, Plot, WIDTH } from "../draw.ts";
 import { size, times } from "../format.ts";
 import { type Html, html, table } from "../html.ts";
@@ -62,7 +62,7 @@ export function lineFigure(all: readonly Row[]): Figure | undefined {
     title: "How many cache lines long a message takes",
     text:
       "One-way latency over what a cache line cost between the same two cores around the same measurement: 1× is what the hardware allows. "
-      + "ipi is the interrupt without which no sleeping end is woken, the lower bound for everything that blocks.",
+      + "ipi is an interrupt to the other core while that runs, a lower bound for everything that blocks.",
     panels: matrices.map((matrix) => matrixPanel(matrix, "times the cost of a cache line", true)),
     table: html`${matrices.map((matrix) => matrixTable(matrix, "Times the cost of a cache line"))}`,
   };
@@ -141,9 +141,11 @@ function matrixPanel({ title, fields, transports, columns }: Matrix, what: strin
   };
 }
 
-/** Names of the rows by transport, a trusted one before its untrusted. */
+/** Names of the rows by transport, lower bounds first, a trusted one before its untrusted. */
 function inOrderOf(rows: readonly Row[]): readonly string[] {
-  return [...new Set(rows.toSorted((a, b) => byTransport(a.transport, b.transport) || (a.trust < b.trust ? -1 : 1)).map(nameOfRow))];
+  const rank = ({ transport }: Row): number => (isReference(transport) ? 0 : 1);
+  const ordered = rows.toSorted((a, b) => rank(a) - rank(b) || byTransport(a.transport, b.transport) || (a.trust < b.trust ? -1 : 1));
+  return [...new Set(ordered.map(nameOfRow))];
 }
 
 /** An untrusted row under its trusted one need not say again whose it is. */
