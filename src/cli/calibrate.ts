@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { parsePressure } from "../broker/kernel.ts";
 import { brokerPlace } from "../naming/place.ts";
 import { loadNative } from "../native/load.ts";
 import { fingerprintOf } from "../policy/fingerprint.ts";
@@ -28,6 +29,9 @@ export interface CalibrateOptions {
 const PATIENCE = 2;
 const PATIENCE_MS = 30_000;
 
+/** More waiting than this, and figures say more about whoever else is there. */
+const BUSY = 0.1;
+
 export async function calibrate(output: Output, options: CalibrateOptions): Promise<void> {
   const { library } = loadNative();
   const path = brokerPlace(library, options.socket).calibration;
@@ -37,6 +41,13 @@ export async function calibrate(output: Output, options: CalibrateOptions): Prom
   if (options.force !== true && parsed !== undefined && "table" in parsed && fits(parsed.table, machine)) {
     output.value({ path, measured: false, ...parsed.table });
     return output.line(`${path} is of this machine and this kernel, measured at ${parsed.table.made_at} (--force measures again).`);
+  }
+  const waits = parsePressure(readText("/proc/pressure/cpu")) ?? 0;
+  if (waits > BUSY) {
+    const often = Math.round(waits * 100);
+    output.note(
+      `This machine is busy (${often} % of the time somebody waits for a CPU): so will its table be. Measure again when it is quiet.`,
+    );
   }
   const cpus = allowedCpus(library);
   const began = performance.now();

@@ -27,7 +27,7 @@ export async function setPolicy(
 export async function explainPolicy(output: Output, wanted: string, options: PolicyOptions): Promise<void> {
   await withNameService(options.socket, async (service) => {
     const entry = findFlow(await service.flows(), wanted);
-    const explanation = JSON.parse(await service.explain(entry.flow)) as Explanation;
+    const explanation = parseExplanation(await service.explain(entry.flow));
     output.value({ flow: entry.flow, names: entry.names, reason: entry.reason, since: entry.since, ...explanation });
     for (const line of sentences(entry.names, explanation)) output.line(line);
     output.line("");
@@ -43,6 +43,19 @@ export async function explainPolicy(output: Output, wanted: string, options: Pol
       ]),
     );
   });
+}
+
+function parseExplanation(text: string): Explanation {
+  return JSON.parse(text) as Explanation;
+}
+
+/** Everything in lines, for where no table fits. */
+export function explanationLines(names: readonly [string, string], text: string): readonly string[] {
+  const explanation = parseExplanation(text);
+  const costs = explanation.candidates.filter(({ ruled_out: out }) => out === null).map(({ transport, ns_per_message: ns }) =>
+    `${transport} ${ns === null ? "?" : formatNanoseconds(ns)}`
+  );
+  return [...sentences(names, explanation), `a message over ${costs.join(", ")}`];
 }
 
 const HEADER = ["TRANSPORT", "A MESSAGE", "OF THE TIME", ""];

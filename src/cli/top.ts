@@ -6,6 +6,7 @@ import type { BrokerService } from "../naming/service.ts";
 import { loadNative } from "../native/load.ts";
 import { CommandFailed, describeFailure } from "./failure.ts";
 import type { Output } from "./output.ts";
+import { explanationLines } from "./policy.ts";
 import { keysOf } from "./top/keys.ts";
 import { begin, type Effect, pressed, type Sample, sampled, type State } from "./top/model.ts";
 import { draw } from "./top/view.ts";
@@ -168,11 +169,22 @@ class Top {
       case "look":
         return void this.#look();
       case "explain":
-        this.#explanation = [];
-        return;
+        return void this.#explain(effect.flow);
       case "move":
         return void this.#move(effect);
     }
+  }
+
+  async #explain(flow: string): Promise<void> {
+    this.#explanation = undefined;
+    try {
+      const service = await this.#broker.service();
+      const names = (await service.flows()).find((entry) => entry.flow === flow)?.names ?? ["?", "?"];
+      this.#explanation = explanationLines(names, await service.explain(flow));
+    } catch (error) {
+      this.#explanation = [describeFailure(error).sentence];
+    }
+    this.#draw();
   }
 
   async #move({ flow, transport }: Extract<Effect, { do: "move" }>): Promise<void> {

@@ -3,6 +3,7 @@
  * How fast that goes on a quiet machine, `bench/policy/reaction.ts` measures.
  */
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
@@ -89,6 +90,29 @@ describe("both ends on one core, spinning", () => {
       }));
   }
 });
+
+test("a spin whose core somebody else wants is moved to where it sleeps, and is not moved about when that is over", () =>
+  inWorld(async (world) => {
+    await world.broker();
+    const both = await talk(world, ["bun", "bun"], "mempipe-spin");
+    pin(both.asker, 0);
+    pin(both.answerer, 1);
+    const hog = spawn("/bin/sh", ["-c", "while kill -0 $PPID; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done"], {
+      stdio: "ignore",
+    });
+    try {
+      library.thread_confine(hog.pid ?? 0, Uint32Array.of(2), 1);
+      await until(() => moves(both.asker).length > 0, "it moves", 20_000);
+      await sleep(1000);
+      assert.equal(moves(both.asker).at(-1), "mempipe-futex");
+    } finally {
+      hog.kill("SIGKILL");
+    }
+    await sleep(1000);
+    // Whatever else runs here may have come and gone once, too.
+    assert.ok(moves(both.asker).length <= 4, moves(both.asker).join());
+    await hangUp(both);
+  }));
 
 describe("by hand", () => {
   test("nothing moves while the policy is manual, and it says so; then it does", () =>
@@ -185,7 +209,12 @@ test("a calibration is a table that the broker takes while it runs", () =>
   inWorld(async (world) => {
     const broker = await world.broker("bun");
     const first = await run(world, "bun", ["calibrate", "--seconds", "1", "--json"], { timeoutMs: 60_000 });
-    const table = json(first) as { readonly measured: boolean; readonly made_at: string; readonly rows: readonly unknown[] };
+    assert.equal(first.code, 0, first.errors);
+    const table = JSON.parse(text(first.out)) as {
+      readonly measured: boolean;
+      readonly made_at: string;
+      readonly rows: readonly unknown[];
+    };
     assert.ok(table.measured && table.rows.length >= 96, `${table.rows.length} rows`);
     assert.equal((await broker.next("calibration-loaded"))["made_at"], table.made_at);
     const again = json(await run(world, "bun", ["calibrate", "--json"])) as typeof table;
