@@ -58,10 +58,9 @@ export function readmeBlock(report: PeersReport): string {
   return [
     BEGIN,
     "",
-    `${
-      provenance(report)
-    } How many times faster FABLE is (one-way p50 · messages per second) than what one would use today, on the same two cores with the same`,
-    "workload ([everything](bench/results/peers.md), [how](docs/benchmarks.md)); below 1 it is slower. FABLE's own figures come first.",
+    provenance(report),
+    "How many times faster FABLE's `send` and `for await` are than what one would use today (one-way p50 · messages per second), on the same two cores, with the",
+    "same workload; below 1 they are slower. FABLE's own figures come first. [Everything](bench/results/peers.md), [how](docs/benchmarks.md).",
     "",
     ...ratioTable(report),
     "",
