@@ -1,11 +1,14 @@
 /** bench/peers, what of it needs no other process: framing, the workload's own protocol, cells, and that the README shows what was measured. */
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { cellsOf, figureOf, type Measured, type PeerCell, skippedOf } from "../../bench/peers/cells.ts";
 import { Message, type PeerEnd, type PeerJob, wordOf, Words } from "../../bench/peers/ends/end.ts";
 import { OURS, type Peer, PEERS } from "../../bench/peers/list.ts";
 import { BEGIN, blockOf, END, markdown, type PeersReport, readmeBlock, withBlock } from "../../bench/peers/report.ts";
 import { answer, Beginner } from "../../bench/peers/work.ts";
+import { root } from "../../scripts/lib/checkout.ts";
 
 const JOB: PeerJob = { medium: "net-socket", side: 0, sizeBytes: 64, cores: [0, 1], path: "", seconds: 0.01, runs: 2 };
 
@@ -125,6 +128,14 @@ describe("peers", () => {
     const page = markdown({ ...report, skipped: [{ peer: "zeromq.js, ipc", runtime: "node", reason: "missing" }] });
     assert.match(page, /^- zeromq\.js, ipc \(node\): missing$/m);
     assert.match(page, /200 ns \(150 ns–250 ns\)/);
+  });
+
+  test("README shows what bench/results/peers.json says", () => {
+    const file = join(root, "bench/results/peers.json");
+    assert.ok(existsSync(file), "npm run bench:peers writes it");
+    const report = JSON.parse(readFileSync(file, "utf8")) as PeersReport;
+    assert.equal(blockOf(readFileSync(join(root, "README.md"), "utf8")), readmeBlock(report));
+    assert.equal(readFileSync(join(root, "bench/results/peers.md"), "utf8"), markdown(report));
   });
 });
 
