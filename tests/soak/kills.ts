@@ -6,6 +6,7 @@ import { type RuntimeName, RUNTIMES, seeded, World } from "../process/harness.ts
 import { describeRound, Kills, type Round, STATES, transportsOf, VICTIMS } from "../process/kills.ts";
 
 const STOPPED_MS = 10_000;
+const PROGRESS = 50;
 const PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = RUNTIMES.flatMap((writer) =>
   RUNTIMES.map((reader) => [writer, reader] as const)
 );
@@ -16,13 +17,18 @@ export async function soakKills(seed: number, most: number, record: (name: strin
   const kills = new Kills(world);
   const tally = new Map<string, { rounds: number; wrong: string | undefined }>();
   try {
-    for (const round of product(seed).slice(0, most)) {
+    const rounds = product(seed).slice(0, most);
+    for (const [number, round] of rounds.entries()) {
+      if (number % PROGRESS === 0) console.log(`  rounds of killing: ${number} of ${rounds.length}`);
       const name = `${round.state}: the ${round.victim} dies`;
       const one = tally.get(name) ?? { rounds: 0, wrong: undefined };
       tally.set(name, one);
       one.rounds++;
       const wrong = await kills.run(round).catch((error: unknown) => [error instanceof Error ? error.message : String(error)]);
-      if (wrong.length > 0) one.wrong ??= `${describeRound(round)}: ${wrong.join("; ")}`;
+      if (wrong.length === 0) continue;
+      const what = `${describeRound(round)}: ${wrong.join("; ")}`;
+      console.log(`  ${what}`);
+      one.wrong ??= what;
     }
     for (const [name, { rounds, wrong }] of tally) record(`${name}, ${rounds} rounds of all transports`, wrong);
     for (const [turn, runtimes] of PAIRS.entries()) {

@@ -5,7 +5,7 @@
  *   npm run soak -- --messages 100000               fewer messages
  *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
  *   npm run soak -- --moves 0                       no random moves; else so many, between all transports, in one process and between two (10,000)
- *   npm run soak -- --kills 0                       nobody is killed in a move; 1: a hundred rounds; else all states, victims and pairs of transports
+ *   npm run soak -- --kills 100                     so many rounds of killing in a move, at random; else all states, victims and pairs of transports; 0: none
  *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: no messages; --histories 0: no simulation
  *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
  */
@@ -63,7 +63,7 @@ if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of 
 if (moves > 0 && values.only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
 if (moves > 0 && values.only === undefined) { for (const runtimes of PAIRS) await soakWandering(runtimes); }
 if (values.kills !== "0" && values.only === undefined) {
-  await soakKills(seed, values.kills === "1" ? 100 : Number.POSITIVE_INFINITY, (name, wrong) => record(name, {}, wrong));
+  await soakKills(seed, Number(values.kills ?? Number.POSITIVE_INFINITY), (name, wrong) => record(name, {}, wrong));
 }
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
