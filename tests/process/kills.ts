@@ -209,7 +209,7 @@ export class Kills {
     const survivor = this.#survivor(stays);
     const other = this.#fresh(round.runtimes[round.victim === "writer" ? 0 : 1]);
     try {
-      return [...await this.#round(round, survivor, other), ...await this.#leaks(stays)];
+      return [...await this.#round(round, survivor, other), ...await this.#leaks(stays, round)];
     } catch (error) {
       // The next round has another one.
       this.#survivors.delete(stays);
@@ -291,7 +291,7 @@ export class Kills {
     const complaints = [...await differences(scene), ...(wrong === undefined ? [] : [String(wrong)])];
     const later = [...writer.lines.slice(heard[0]), ...reader.lines.slice(heard[1])];
     complaints.push(...later.filter(({ event }) => event === "over").map((line) => JSON.stringify(line)));
-    this.#broker = await this.#world.broker();
+    this.#broker = await this.#world.broker("bun", "--replace");
     return complaints;
   }
 
@@ -338,8 +338,9 @@ export class Kills {
     return program;
   }
 
-  /** What the survivor holds more than after its first round. */
-  async #leaks(runtime: RuntimeName): Promise<readonly string[]> {
+  /** What the survivor holds more than after its first round. Not while it may still be about to find the next broker. */
+  async #leaks(runtime: RuntimeName, { victim }: Round): Promise<readonly string[]> {
+    if (victim === "broker") return [];
     const survivor = this.#survivors.get(runtime)!;
     const { pid } = survivor.program;
     if (survivor.rounds++ === 0) {
