@@ -168,8 +168,15 @@ ${reasons("Cells that were left out", report.skipped)}
 
 function reasons(caption: string, some: readonly Failure[]): Html | undefined {
   if (some.length === 0) return undefined;
-  const rows = some.slice(0, MOST_LISTED).map(({ cell, reason }) => [cell, reason]);
+  const rows = some.slice(0, MOST_LISTED).map(({ cell, reason }) => [cell, shortened(reason)]);
   return behind(`${caption} (${some.length})`, html`${table(caption, ["cell", "reason"], rows)}${more(some.length)}`);
+}
+
+const MOST_LETTERS = 400;
+
+/** A stack trace says little on a page. */
+function shortened(reason: string): string {
+  return reason.length <= MOST_LETTERS ? reason : `${reason.slice(0, MOST_LETTERS)}…`;
 }
 
 function more(count: number): Html | undefined {

@@ -238,6 +238,7 @@ describe("sentences", () => {
       "From “near” to “far” cores a cache line costs 4.4 times as much, mempipe-spin 4.4 times, tcp 1.1 times.",
     ]);
     for (const surprise of [interruptAndLine, distance]) assert.deepEqual(says(surprise, cells.slice(0, 1)), []);
+    assert.match(says(nearTheHardware, [lat("tcp", 7000, { unsteady: true })])[0]!, /tcp's: about 7\.00 µs for 64 B/);
     assert.deepEqual(says(nearTheHardware, [lat("tcp", 7000, SAME)]), []);
   });
 
@@ -259,6 +260,7 @@ describe("sentences", () => {
     assert.deepEqual(says(longTails, [lat("unix", 1000, { p999_ns: 40_000 }), lat("pipe", 1000, { p999_ns: 5000 })]), [
       "The longest tail is unix's across near cores: one message in a thousand takes 40.0 µs, 40 times the median (1.00 µs).",
     ]);
+    assert.deepEqual(says(longTails, [lat("unix", 1000, { p999_ns: 40_000, unsteady: true })]), []);
     assert.deepEqual(says(longTails, [lat("unix", 1000, { p999_ns: 1500 }), lat("pipe", 1000)]), []);
   });
 

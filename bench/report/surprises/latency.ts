@@ -1,6 +1,6 @@
 /** What stands out in latency: spinning and sleeping, hardware and distance, tails. */
 import { median } from "../../runner/statistics.ts";
-import { byTransport, CLASSES, counterpart, groupBy, isReference, nameOfRow, overLine, placeOf, type Row } from "../analysis.ts";
+import { byTransport, CLASSES, counterpart, groupBy, isReference, nameOfRow, overLine, placeOf, type Row, steady } from "../analysis.ts";
 import { counted, factor, list, size, time } from "../format.ts";
 import { latencyId, main, sleeps, type Surprise } from "./finding.ts";
 
@@ -51,9 +51,9 @@ export const nearTheHardware: Surprise = (rows) => {
   if (best === undefined) return [];
   const { row, lines } = best;
   return [{
-    sentence: `The fastest message is ${nameOfRow(row)}'s: ${time(row.value)} for ${size(row.size)} ${placeOf(row.placement)}, ${
-      factor(lines)
-    } times what one cache line costs there.`,
+    sentence: `The fastest message is ${nameOfRow(row)}'s: ${steady(row) ? "" : "about "}${time(row.value)} for ${size(row.size)} ${
+      placeOf(row.placement)
+    }, ${factor(lines)} times what one cache line costs there.`,
     figure: "over-line",
   }];
 };
@@ -124,7 +124,7 @@ export const wanderingCores: Surprise = (rows) => {
 };
 
 export const longTails: Surprise = (rows) => {
-  const tails = main(rows, "lat").flatMap((row) => (row.p999 === undefined ? [] : [{ row, ratio: row.p999 / row.value }]));
+  const tails = main(rows, "lat").filter(steady).flatMap((row) => (row.p999 === undefined ? [] : [{ row, ratio: row.p999 / row.value }]));
   const worst = tails.toSorted((a, b) => b.ratio - a.ratio)[0];
   if (worst === undefined || worst.ratio < 3) return [];
   const { row, ratio } = worst;
