@@ -76,8 +76,11 @@ const LONGEST_MS = 2000;
 const LOOKS_PER_ROUND = 128;
 /** A flow that spends less of a second than this on its transport has nothing to gain. */
 const WORTH_A_THOUGHT = 5e-4;
+/** After somebody else's move, or one that came to nothing. */
+const COURTESY_MS = 1000;
 const REASON_PROGRAM = 1;
 const REASON_OPERATOR = 2;
+const REASON_POLICY = 3;
 
 export class Steering {
   readonly #options: SteeringOptions;
@@ -261,7 +264,8 @@ export class Steering {
       } else if (now.switchReason === REASON_OPERATOR) {
         steered.origin = "operator";
       }
-      steered.decider.moved(nowMs);
+      // Who moves its own channel may be about to move it again, and must not find somebody else's order in its way.
+      steered.decider.moved(now.switchReason === REASON_POLICY ? nowMs : nowMs + COURTESY_MS);
     }
     steered.switches = [a.switches, b.switches];
   }
@@ -340,7 +344,9 @@ export class Steering {
         this.#moves += 1;
         return log({ event: "moved", ...record, reason });
       }
-      steered.decider.refused(transport, this.#pace(), now());
+      // What cannot be is not tried again soon; what came in between is waited for.
+      if (error.code === "UNSUPPORTED_TRANSPORT") steered.decider.refused(transport, this.#pace(), now());
+      else steered.decider.moved(now() + COURTESY_MS);
       log({ event: "refused", ...record, reason: error.message });
     };
     steered.underWay = true;

@@ -201,6 +201,24 @@ describe("people", () => {
     assert.deepEqual(machine.orders, []);
     assert.deepEqual([machine.steering.explain(machine.flow).origin, machine.steering.explain(machine.flow).asked], ["program", "tcp"]);
   });
+  test("a program that moves its channel again and again finds nobody's order in its way", () => {
+    const machine = new Machine("mempipe", false);
+    together(machine);
+    for (const to of ["mempipe-spin", "unix", "mempipe-spin", "tcp", "mempipe-spin"] as const) {
+      machine.move(to, 1);
+      machine.run(400);
+    }
+    assert.deepEqual(machine.orders, []);
+    machine.run(2000);
+    assert.deepEqual(machine.orders, ["mempipe-futex"], "but it is not left there");
+  });
+  test("a newer order of somebody else's is no refusal", () => {
+    const machine = new Machine();
+    machine.refuses = new FableError("SUPERSEDED", "a newer order took its place");
+    together(machine);
+    machine.run(5000);
+    assert.ok(machine.orders.length >= 2 && machine.orders.length <= 5, String(machine.orders.length));
+  });
   test("a rule that pins moves also what is silent, and once only", () => {
     const machine = new Machine("mempipe", false);
     machine.rules = {
