@@ -35,7 +35,7 @@ export interface DaemonOptions {
   readonly socketMode?: number;
   /** How long an embedded broker stays without clients and flows (default 2 s). */
   readonly idleMs?: number;
-  /** The operator's rules (docs/policy.md); looked at again when it changes. */
+  /** The operator's rules (docs/policy.md); looked at again when it changes. Default: a neighbour of the socket, if it is there. */
   readonly policyPath?: string;
   /** What `fable calibrate` wrote; default: where it does. */
   readonly calibrationPath?: string;
@@ -128,8 +128,9 @@ class RunningDaemon implements Daemon {
     });
     const machine = fingerprintOf(io.read);
     const log = (record: SteeringRecord | RulebookEvent) => options.log?.(record);
-    const { policyPath, calibrationPath = place.calibration } = options;
-    this.#rulebook = new Rulebook({ policyPath, calibrationPath, machine, read: io.read, log });
+    const { policyPath = place.policy, calibrationPath = place.calibration } = options;
+    const policyOptional = options.policyPath === undefined;
+    this.#rulebook = new Rulebook({ policyPath, policyOptional, calibrationPath, machine, read: io.read, log });
     const problems = this.#rulebook.start();
     if (problems !== undefined) {
       throw new FableError("BAD_ARGUMENT", problems, { remedy: "docs/policy.md says what a policy file may say" });

@@ -10,6 +10,8 @@ import { CostModel, type Fingerprint, fits, parseTable } from "../policy/table.t
 export interface RulebookOptions {
   /** Undefined: there is none. */
   readonly policyPath: string | undefined;
+  /** The policy file need not be there; it holds from when it is. */
+  readonly policyOptional?: boolean;
   readonly calibrationPath: string | undefined;
   readonly machine: Fingerprint;
   /** A whole file; undefined if it cannot be read. */
@@ -45,10 +47,11 @@ export class Rulebook {
 
   /** Before anything else: the policy file's problems, if it has any; then nobody should start with it. */
   start(): string | undefined {
-    const { policyPath, read } = this.#options;
+    const { policyPath, policyOptional = false, read } = this.#options;
     this.#lookAtCalibration();
     if (policyPath === undefined) return undefined;
     const text = read(policyPath);
+    if (text === undefined && policyOptional) return undefined;
     if (text === undefined) return `${policyPath}: it cannot be read`;
     this.#policyText = text;
     const result = parseRules(text);

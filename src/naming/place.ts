@@ -17,6 +17,8 @@ export interface Place {
   readonly log: string;
   /** What `fable calibrate` measured on this machine. */
   readonly calibration: string;
+  /** The operator's rules, if there are any: for brokers that are told of no other file. */
+  readonly policy: string;
 }
 
 /** The place of the broker this program is to use. */
@@ -30,7 +32,16 @@ export function brokerPlace(library: Pick<Library, "getenv" | "self" | "errno">,
   }
   const base = path.replace(/\.sock$/, "");
   const [lock, starting, key, log] = [`${base}.lock`, `${base}.start`, `${base}.key`, `${base}.log`];
-  return { socket: path, folder: folderOf(path), lock, starting, key, log, calibration: `${base}.calibration.json` };
+  return {
+    socket: path,
+    folder: folderOf(path),
+    lock,
+    starting,
+    key,
+    log,
+    calibration: `${base}.calibration.json`,
+    policy: `${base}.policy.json`,
+  };
 }
 
 const encoder = new TextEncoder();

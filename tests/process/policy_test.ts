@@ -173,6 +173,14 @@ test("figures for Prometheus at a socket, one line for each direction, and the m
   }));
 
 describe("a policy file", () => {
+  test("beside the socket holds for a broker that a program starts by itself", () =>
+    inWorld(async (world) => {
+      writeFileSync(join(world.folder, "broker.policy.json"), `{ "connections": [{ "pin": "unix" }] }`);
+      const both = await talk(world, ["bun", "bun"]);
+      assert.equal((await flowOf(world, both.flow))?.reason, "unix, because a rule of the policy file pins it");
+      await hangUp(both);
+    }));
+
   test("that is wrong: every mistake with its line, and no broker", () =>
     inWorld(async (world) => {
       const path = join(world.folder, "rules.json");
