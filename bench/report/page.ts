@@ -89,7 +89,7 @@ function text(value: unknown): string | undefined {
 }
 
 function machineLine(environment: ReadReport["environment"]): string {
-  const { date, cpu, cpus, virtualization, kernel, fable, revision, bun, deno } = environment;
+  const { date, cpu, cpus, virtualization, kernel, fable, revision, bun, deno, note } = environment;
   const named = (name: string, value: unknown): string | undefined => (text(value) === undefined ? undefined : `${name} ${text(value)}`);
   const processor = text(cpu) === undefined ? undefined : `${text(cpus) === undefined ? "" : `${text(cpus)} × `}${text(cpu)}`;
   return [
@@ -100,6 +100,7 @@ function machineLine(environment: ReadReport["environment"]): string {
     named("FABLE", fable)?.concat(text(revision) === undefined ? "" : ` (${text(revision)})`),
     named("Bun", bun),
     named("Deno", deno),
+    text(note),
   ].filter((part) => part !== undefined && part !== "").join(" · ") || "The report says nothing about the machine.";
 }
 

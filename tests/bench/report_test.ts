@@ -140,7 +140,9 @@ describe("the page", () => {
   });
 
   test("one cell is enough for a picture", () => {
-    const document = parsed(renderReport({ cells: [lat] }));
+    const document = parsed(renderReport({ environment: { note: "made up" }, cells: [lat] }));
+    assert.match(document.querySelector("header")?.textContent ?? "", /made up/);
+    assert.equal(document.querySelector("#latency-native figcaption small")?.textContent, "cores 0 and 1");
     assert.equal(all(document, "#latency-native figure svg[role=img]").length, 1);
     assert.match(document.querySelector("#latency-native td:nth-of-type(3)")?.textContent ?? "", /30\.0 µs/);
   });

@@ -53,7 +53,7 @@ function latencyPanel(setting: Setting, rows: readonly Row[], references: readon
   const pairs = new Set(rows.flatMap(({ cells }) => cells.map(({ cores }) => cores.join()))).size;
   return {
     title,
-    note: pairs === 1 ? `cores ${rows[0]!.cells[0]!.cores.join(" and ")}` : `medians over ${pairs} pairs of cores`,
+    note: pairs === 1 ? coresText(rows[0]!.cells[0]!.cores) : `medians over ${pairs} pairs of cores`,
     picture: points(
       `One-way latency of ${rows.length} transports, ${title}: from ${nameOfRow(best)} with ${time(best.value)} to ${
         time(Math.max(...rows.map(({ value }) => value)))
@@ -63,6 +63,10 @@ function latencyPanel(setting: Setting, rows: readonly Row[], references: readon
       time,
     ),
   };
+}
+
+function coresText([a, b]: readonly [number, number]): string {
+  return a === b ? `core ${a}` : `cores ${a} and ${b}`;
 }
 
 function laneOf(row: Row, above: Row | undefined): Lane {
