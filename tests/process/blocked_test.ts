@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { TRANSPORT_NAMES } from "../../src/transport/transport.ts";
-import { grownDescriptors, type Program, RUNTIMES, sleep, usage, World } from "./harness.ts";
+import { command, grownDescriptors, Program, RUNTIMES, sleep, usage, World } from "./harness.ts";
 
 const NOTICE_MS = 100;
 /** On a busy machine a process may not run for so long: then once more. */
@@ -100,5 +100,34 @@ describe("a thread that blocks", () => {
         }
       });
     }
+  }
+});
+
+describe("two ends that spin on one core", () => {
+  for (const how of ["loop", "block"] as const) {
+    test(`get on, a time slice at a message at worst (${how === "loop" ? "in the event loop" : "blocking"})`, async () => {
+      const pinned = RUNTIMES.map((runtime) => {
+        const [executable, words] = command(runtime, "tests/process/end_main.ts");
+        const program = new Program("taskset", ["-c", "0", executable, ...words], {
+          ...process.env as Record<string, string>,
+          ...world.environment,
+        });
+        world.programs.push(program);
+        return program;
+      });
+      const [writer, reader] = pinned as [Program, Program];
+      const name = `xio://blocked/one-core/${how}`;
+      // Whoever reads is often there first, and spins while the writer has the same core to run on.
+      const plan = { seed: 5, maxBytes: 2000, pauseEvery: 3, pauseMs: 2 };
+      reader.tell({ op: "listen", name });
+      await reader.next("listening");
+      reader.tell({ op: "accept" });
+      writer.tell({ op: "connect", name, options: { transport: "mempipe-spin" } });
+      await Promise.all([reader.next("accepted"), writer.next("connected")]);
+      reader.tell({ op: "receive", plan, count: 200, how });
+      writer.tell({ op: "send", plan, count: 200, how });
+      const received = await reader.next("received");
+      assert.deepEqual([received["messages"], received["wrong"]], [200, undefined]);
+    });
   }
 });
