@@ -108,10 +108,7 @@ describe("two ends that spin on one core", () => {
     test(`get on, a time slice at a message at worst (${how === "loop" ? "in the event loop" : "blocking"})`, async () => {
       const pinned = RUNTIMES.map((runtime) => {
         const [executable, words] = command(runtime, "tests/process/end_main.ts");
-        const program = new Program("taskset", ["-c", "0", executable, ...words], {
-          ...process.env as Record<string, string>,
-          ...world.environment,
-        });
+        const program = new Program("taskset", ["-c", "0", executable, ...words], world.environment);
         world.programs.push(program);
         return program;
       });
