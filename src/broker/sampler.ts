@@ -154,13 +154,17 @@ export class FlowSampler {
     readonly ringBytes: number;
     readonly machine: MachineFacts;
     readonly kernel: Kernel;
+    /** One cache line between two CPUs, if somebody measured it. */
+    readonly lineNs: (a: number, b: number) => number | undefined;
   }): FlowFacts {
     const { trust, asked, transports, ringBytes, machine, kernel } = more;
-    const pair: PairFacts = { sameCoreShare: this.#together.share, boundTogether: this.#bound, lineNs: undefined };
+    const [a, b] = [this.#ends[0].facts(kernel), this.#ends[1].facts(kernel)];
+    const lineNs = a.cpu === undefined || b.cpu === undefined || a.cpu === b.cpu ? undefined : more.lineNs(a.cpu, b.cpu);
+    const pair: PairFacts = { sameCoreShare: this.#together.share, boundTogether: this.#bound, lineNs };
     return {
       ...{ trust, asked, ringBytes, machine, pair },
       directions: [this.#directions[0].facts(transports[0]), this.#directions[1].facts(transports[1])],
-      ends: [this.#ends[0].facts(kernel), this.#ends[1].facts(kernel)],
+      ends: [a, b],
     };
   }
 }

@@ -288,7 +288,8 @@ export class Steering {
       pressureShare: this.#kernel.pressure,
     };
     const { asked, transports, ringBytes } = steered;
-    return steered.sampler.facts({ trust: flow.trust, asked, transports, ringBytes, machine, kernel: this.#kernel });
+    const lineNs = (a: number, b: number) => this.#options.model().lineNs(a, b);
+    return steered.sampler.facts({ trust: flow.trust, asked, transports, ringBytes, machine, kernel: this.#kernel, lineNs });
   }
 
   #choose(flow: Flow, facts: FlowFacts): Choice {

@@ -13,7 +13,7 @@ import { parsePressure } from "../broker/kernel.ts";
 import { brokerPlace } from "../naming/place.ts";
 import { loadNative } from "../native/load.ts";
 import { fingerprintOf } from "../policy/fingerprint.ts";
-import { fits, parseTable, type Table } from "../policy/table.ts";
+import { type CacheLine, fits, parseTable, type Table } from "../policy/table.ts";
 import { type Sample, tableOf } from "./calibrate-plan.ts";
 import { CommandFailed } from "./failure.ts";
 import { formatNanoseconds } from "./format.ts";
@@ -29,6 +29,9 @@ export interface CalibrateOptions {
 const PATIENCE = 2;
 const PATIENCE_MS = 30_000;
 
+/** Pairs grow with the square of this: some two seconds. */
+const MOST_CPUS = 24;
+const LINE_ROUNDS = 20_000;
 /** More waiting than this, and figures say more about whoever else is there. */
 const BUSY = 0.1;
 
@@ -49,10 +52,10 @@ export async function calibrate(output: Output, options: CalibrateOptions): Prom
       `This machine is busy (${often} % of the time somebody waits for a CPU): so will its table be. Measure again when it is quiet.`,
     );
   }
-  const cpus = allowedCpus(library);
+  const cpus = allowedCpus(library, 2);
   const began = performance.now();
-  const samples = await measured(output, options.seconds, cpus.slice(0, 2));
-  const table = tableOf(samples, machine, new Date().toISOString());
+  const samples = await measured(output, options.seconds, cpus);
+  const table = { ...tableOf(samples, machine, new Date().toISOString()), lines: linesOf(library, allowedCpus(library, MOST_CPUS)) };
   const checked = parseTable(JSON.stringify(table));
   if ("problem" in checked) {
     throw new CommandFailed(`the measured table is not usable: ${checked.problem}`, "run fable doctor, then try again");
@@ -65,11 +68,24 @@ export async function calibrate(output: Output, options: CalibrateOptions): Prom
   output.line(`${samples.length} samples in ${formatNanoseconds((performance.now() - began) * 1e6)}; the broker of ${path} decides by it.`);
 }
 
-function allowedCpus(library: ReturnType<typeof loadNative>["library"]): readonly number[] {
+type Library = ReturnType<typeof loadNative>["library"];
+
+/** What a cache line costs between each two of some CPUs. */
+function linesOf(library: Library, cpus: readonly number[]): readonly CacheLine[] {
+  const picoseconds = new Uint32Array(1);
+  return cpus.flatMap((a, index) =>
+    cpus.slice(index + 1).flatMap((b) => {
+      if (library.line_ns(a, b, LINE_ROUNDS, picoseconds) < 0) return [];
+      return [{ cpus: [a, b] as const, ns: Math.max(1, Math.round((picoseconds[0] ?? 0) / 1000)) }];
+    })
+  );
+}
+
+function allowedCpus(library: Library, most: number): readonly number[] {
   const mask = new Uint32Array(256);
   const used = library.affinity(mask, mask.length);
   const cpus: number[] = [];
-  for (let cpu = 0; cpu < used * 32 && cpus.length < 2; cpu++) if ((((mask[cpu >>> 5] ?? 0) >>> (cpu & 31)) & 1) === 1) cpus.push(cpu);
+  for (let cpu = 0; cpu < used * 32 && cpus.length < most; cpu++) if ((((mask[cpu >>> 5] ?? 0) >>> (cpu & 31)) & 1) === 1) cpus.push(cpu);
   return cpus;
 }
 

@@ -37,12 +37,20 @@ export interface Row {
   readonly ns: readonly number[];
 }
 
+/** One cache line between two CPUs, one way. */
+export interface CacheLine {
+  readonly cpus: readonly [number, number];
+  readonly ns: number;
+}
+
 export interface Table {
   readonly version: number;
   /** Null: built in, of no machine in particular. */
   readonly machine: Fingerprint | null;
   readonly made_at: string;
   readonly rows: readonly Row[];
+  /** Between pairs of CPUs, as far as they were measured. */
+  readonly lines?: readonly CacheLine[] | undefined;
 }
 
 const positive = v.pipe(v.number(), v.finite(), v.minValue(1e-3), v.maxValue(1e12));
@@ -52,6 +60,7 @@ const sizes = v.pipe(
   v.maxLength(32),
   v.check((list) => list.every((size, at) => at === 0 || size > (list[at - 1] ?? 0)), "sizes that do not grow"),
 );
+const cpu = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(8191));
 const row = v.pipe(
   v.object({
     transport: v.picklist(TRANSPORTS),
@@ -75,6 +84,7 @@ const schema = v.object({
     hypervisor: v.nullable(v.string()),
   })),
   made_at: v.string(),
+  lines: v.optional(v.pipe(v.array(v.object({ cpus: v.strictTuple([cpu, cpu]), ns: positive })), v.maxLength(8192))),
   rows: v.pipe(
     v.array(row),
     v.maxLength(1024),
@@ -121,6 +131,7 @@ export interface Situation {
 export class CostModel {
   readonly table: Table;
   readonly #rows: readonly (Row | undefined)[];
+  readonly #lines: ReadonlyMap<string, number>;
 
   constructor(table: Table) {
     this.table = table;
@@ -130,6 +141,12 @@ export class CostModel {
       rows[place + (one.load === "hog" ? 1 : 0)] = one;
     }
     this.#rows = rows;
+    this.#lines = new Map((table.lines ?? []).map(({ cpus: [a, b], ns }) => [pairOf(a, b), ns]));
+  }
+
+  /** One cache line between two CPUs; undefined if nobody measured it. */
+  lineNs(a: number, b: number): number | undefined {
+    return this.#lines.get(pairOf(a, b));
   }
 
   /** True for a table that was measured, not brought along. */
@@ -167,6 +184,10 @@ function rowOf(transport: Transport, untrusted: boolean, request: boolean, same:
 }
 
 const PLACES = Object.fromEntries(TRANSPORTS.map((transport, place) => [transport, place])) as Readonly<Record<Transport, number>>;
+
+function pairOf(a: number, b: number): string {
+  return a < b ? `${a} ${b}` : `${b} ${a}`;
+}
 
 function keyOf(row: Pick<Row, "transport" | "trust" | "pattern" | "placement" | "load">): string {
   return `${row.transport} ${row.trust} ${row.pattern} ${row.placement} ${row.load}`;

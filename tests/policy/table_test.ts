@@ -48,6 +48,11 @@ describe("what is a table", () => {
   });
 });
 
+test("what a line costs between two CPUs, whichever is named first", () => {
+  const model = new CostModel({ ...TABLE, lines: [{ cpus: [0, 1], ns: 46 }] });
+  assert.deepEqual([model.lineNs(0, 1), model.lineNs(1, 0), model.lineNs(0, 2)], [46, 46, undefined]);
+});
+
 describe("costs", () => {
   const ns = (more: Partial<Situation>, transport: (typeof TRANSPORTS)[number] = "unix") =>
     MODEL.nsPerMessage(transport, { ...PLAIN, ...more }) ?? 0;
