@@ -3,6 +3,7 @@
  *
  *     bun bench/runner.ts lat|thr          with the defaults; the command line is `fable bench`
  */
+import { loadavg } from "node:os";
 import process from "node:process";
 import { cellOf, type CellPlan, type Kind, nameOf, runtimesOf } from "./runner/cells.ts";
 import { missing, missingRuntime } from "./runner/checkout.ts";
@@ -10,7 +11,7 @@ import { compareReports, type Comparison, comparisonText } from "./runner/compar
 import { allowedCores, describeEnvironment } from "./runner/environment.ts";
 import { type BenchOptions, planCells, runtimesFor } from "./runner/options.ts";
 import { endPrograms } from "./runner/programs.ts";
-import { announcement, nothing, type Progress, ProgressLine } from "./runner/progress.ts";
+import { announcement, busyness, nothing, type Progress, ProgressLine } from "./runner/progress.ts";
 import { assertWritable, type BenchReport, type OldReport, readReport, writeJson } from "./runner/report.ts";
 import { runRounds } from "./runner/rounds.ts";
 import { taskOf } from "./runner/run-cell.ts";
@@ -79,6 +80,8 @@ export async function runBench(kind: Kind, options: BenchOptions): Promise<Bench
   const old = options.compare === undefined ? undefined : readReport(options.compare);
   const plan = planCells(kind, options, QUIETLY.cores);
   note(announcement(plan.cells));
+  const busy = busyness(loadavg()[0] ?? 0, QUIETLY.cores.length);
+  if (busy !== undefined) note(busy);
   for (const { cell, reason } of plan.skipped) note(`skipped: ${cell}: ${reason}`);
   const interrupt = interruptible();
   const line = new ProgressLine(process.stderr);
@@ -136,7 +139,13 @@ async function writeFiles(report: BenchReport, { json, html }: BenchOptions): Pr
     }
   };
   if (json !== undefined) await attempt(`--json ${json}`, () => writeJson(json, report));
-  if (html !== undefined) await attempt(`--html ${html}`, async () => await (await import("./report/report.ts")).writeReport(html, report));
+  if (html !== undefined) {
+    await attempt(`--html ${html}`, async () => {
+      const { writeReport } = await import("./report/report.ts");
+      // the page has one list of what it has no figures for
+      await writeReport(html, { ...report, failed: [...report.failed, ...report.skipped] });
+    });
+  }
   if (wrong.length > 0) throw wrong[0];
 }
 

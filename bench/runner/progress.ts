@@ -28,6 +28,17 @@ export function announcement(cells: readonly CellPlan[]): string {
   return `${what} ${each}: about ${duration(perCell)} per cell and ${duration(total)} in all; Ctrl-C keeps what is finished`;
 }
 
+/** Other work on the cores that are measured. */
+const BUSY = 0.4;
+
+/** One sentence if other work will spoil what is measured. */
+export function busyness(load: number, cores: number): string | undefined {
+  if (load < BUSY * cores) return undefined;
+  return `other work is under way here (load ${load.toFixed(1)} on ${cores} ${
+    cores === 1 ? "core" : "cores"
+  }): expect slower and unsteady figures`;
+}
+
 export function duration(seconds: number): string {
   const rounded = Math.max(1, Math.ceil(seconds));
   if (rounded < 120) return `${rounded} s`;

@@ -12,7 +12,7 @@ import { nativeInterrupt, nativeLatency, nativeRate } from "../../bench/runner/n
 import { type BenchOptions, planCells } from "../../bench/runner/options.ts";
 import { runPair } from "../../bench/runner/pairs.ts";
 import { alike, classOf, type Placement } from "../../bench/runner/placement.ts";
-import { announcement, ProgressLine } from "../../bench/runner/progress.ts";
+import { announcement, busyness, ProgressLine } from "../../bench/runner/progress.ts";
 import { NotPossible, runRounds, type Sample, type Task } from "../../bench/runner/rounds.ts";
 import { median, spread } from "../../bench/runner/statistics.ts";
 import { cellTable, scaled } from "../../bench/runner/table.ts";
@@ -215,10 +215,12 @@ describe("cells", () => {
     for (const options of wrong) assert.throws(() => planCells("lat", options, [0, 1]), { name: "UsageError" }, JSON.stringify(options));
   });
 
-  test("the plan says what it will take, progress what is left", () => {
+  test("the plan says what it will take and whether the machine is busy, progress what is left", () => {
     const { cells } = planCells("thr", { transport: ["unix", "tcp"], size: [64], seconds: 1, rounds: 4 }, [0, 1]);
     assert.match(announcement(cells), /^4 cells, 16 runs of 1 s: about 5 s per cell and 20 s in all; Ctrl-C/);
     assert.match(announcement(planCells("thr", { messages: 500 }, [0, 1]).cells), /runs of 500 messages/);
+    assert.equal(busyness(0.3, 2), undefined);
+    assert.match(busyness(3.21, 2) ?? "", /load 3\.2 on 2 cores/);
     const written: string[] = [];
     let now = 0;
     const show = (isTTY: boolean): ProgressLine => new ProgressLine({ isTTY, write: (text: string) => written.push(text) }, () => now);
