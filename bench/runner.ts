@@ -7,9 +7,10 @@ import { loadavg } from "node:os";
 import process from "node:process";
 import { cellOf, type CellPlan, type Kind, nameOf, runtimesOf } from "./runner/cells.ts";
 import { missing, missingRuntime } from "./runner/checkout.ts";
-import { compareReports, type Comparison, comparisonText } from "./runner/compare.ts";
+import { compareReports, type Comparison, comparisonText, placementsOf } from "./runner/compare.ts";
 import { allowedCores, describeEnvironment } from "./runner/environment.ts";
 import { type BenchOptions, planCells, runtimesFor } from "./runner/options.ts";
+import type { PlacementClass } from "./runner/placement.ts";
 import { endPrograms } from "./runner/programs.ts";
 import { announcement, busyness, nothing, type Progress, ProgressLine } from "./runner/progress.ts";
 import { assertWritable, type BenchReport, type OldReport, readReport, writeJson } from "./runner/report.ts";
@@ -35,6 +36,8 @@ export interface Surroundings {
   readonly cores: readonly number[];
   readonly progress: Progress;
   readonly stopped: () => boolean;
+  /** Where a report was measured that this one will be compared with. */
+  readonly preferred?: ReadonlyMap<string, PlacementClass>;
   /** One sentence, if the runtime is not there. */
   readonly missingRuntime: (runtime: "bun" | "deno") => string | undefined;
 }
@@ -52,7 +55,8 @@ export async function measure(kind: Kind, options: BenchOptions, surroundings: S
   const possible = plans.filter((plan) => reasonOf(plan) === undefined);
   const environment = await describeEnvironment();
   const { progress, stopped } = surroundings;
-  const outcomes = await runRounds(possible.map(taskOf), { rounds: 0, placement: "most", repeats: REPEATS, progress, stopped });
+  const { preferred = new Map<string, PlacementClass>() } = surroundings;
+  const outcomes = await runRounds(possible.map(taskOf), { rounds: 0, placement: "most", preferred, repeats: REPEATS, progress, stopped });
   const results = possible.map((plan, index) => ({ plan, outcome: outcomes[index]!, cell: cellOf(plan, outcomes[index]!) }));
   const lost = results.filter(({ cell, outcome }) => cell === undefined || outcome.error !== undefined).map(({ plan, outcome }) => ({
     cell: nameOf(plan),
@@ -88,6 +92,7 @@ export async function runBench(kind: Kind, options: BenchOptions): Promise<Bench
   try {
     const report = await measure(kind, options, {
       ...QUIETLY,
+      ...(old === undefined ? {} : { preferred: placementsOf(old.cells) }),
       progress: (done, of, cell) => line.show(done, of, cell),
       stopped: interrupt.wanted,
     });

@@ -6,7 +6,7 @@
  * so a change counts from five per cent on, and more where the runs themselves say that repeating gives something else.
  */
 import { type CellPlan, type CellTransport, type Driver, nameOf } from "./cells.ts";
-import { classOf } from "./placement.ts";
+import { classOf, type PlacementClass } from "./placement.ts";
 import type { OldCell } from "./report.ts";
 import { expectedSpread, median, ratioInterval } from "./statistics.ts";
 import { aligned } from "./table.ts";
@@ -48,6 +48,12 @@ export function compareReports(before: readonly OldCell[], after: readonly OldCe
     cells: both.map((key) => compareCell(key, then.get(key)!, now.get(key)!, RISK / both.length)),
     unmatched: [...new Set([...then.keys(), ...now.keys()])].filter((key) => !then.has(key) || !now.has(key)),
   };
+}
+
+/** Where the cells of a report were measured, by their cores: what is compared with it is best measured there. */
+export function placementsOf(cells: readonly OldCell[]): ReadonlyMap<string, PlacementClass> {
+  const lines = Map.groupBy(cells.filter((cell) => lineOf(cell) !== undefined), (cell) => cell.cores.join(","));
+  return new Map([...lines].map(([cores, group]) => [cores, classOf(median(group.map((cell) => lineOf(cell) ?? Number.NaN)))]));
 }
 
 function keyOf(cell: OldCell): string {

@@ -38,6 +38,8 @@ export interface RoundsOptions {
   readonly rounds: number;
   /** Only samples of this placement count; "most": of the one that most samples of the group had; undefined: any, as long as it does not change. */
   readonly placement?: PlacementClass | "most";
+  /** With "most": the placement of a group that counts instead, if the machine comes back to it in time. */
+  readonly preferred?: ReadonlyMap<string, PlacementClass>;
   /** How often a sample may be repeated. */
   readonly repeats: number;
   readonly progress: (done: number, of: number, task: string) => void;
@@ -116,23 +118,42 @@ function placementClass(placement: Placement): PlacementClass {
 
 // ---- the usual placement ----
 
-/** Looks, and pauses between them, until the usual placement is given up for a group. */
+/** Looks, and pauses between them, until the usual placement of a group is given up; what others are compared with is worth more of them. */
 const LOOKS = 40;
+const PREFERRED_LOOKS = 120;
 const PAUSE_MS = 500;
+/** A task with fewer samples has not been measured at a placement. */
+const FEWEST = 3;
 
 async function settleAll<T>(works: readonly Work<T>[], roundsOf: (work: Work<T>) => number, options: RoundsOptions): Promise<void> {
-  const groups = Map.groupBy(works, ({ task }) => task.group ?? "");
-  for (const group of groups.values()) {
+  for (const [name, group] of Map.groupBy(works, ({ task }) => task.group ?? "")) {
     const usual = usualPlacement(group.flatMap(({ samples }) => samples.map(({ placement }) => placement)));
-    if (usual === undefined) continue;
-    const patience = { looks: LOOKS };
-    for (const work of group) {
-      const { samples, setAside } = work;
-      work.samples = samples.filter(({ placement }) => placementClass(placement) === usual);
-      work.setAside = [...setAside, ...samples.filter(({ placement }) => placementClass(placement) !== usual)];
-    }
-    for (const work of group) await refill(work, roundsOf(work), usual, patience, options);
+    const preferred = options.preferred?.get(name);
+    if (preferred !== undefined && await settle(group, preferred, PREFERRED_LOOKS, roundsOf, options)) continue;
+    if (usual !== undefined) await settle(group, usual, LOOKS, roundsOf, options);
   }
+}
+
+/** Only samples of one placement count from here on, and what is missing is measured. False if there were not enough for some task. */
+async function settle<T>(
+  group: readonly Work<T>[],
+  wanted: PlacementClass,
+  looks: number,
+  roundsOf: (work: Work<T>) => number,
+  options: RoundsOptions,
+): Promise<boolean> {
+  const patience = { looks };
+  for (const work of group) {
+    const [counted, rest] = parted([...work.samples, ...work.setAside], ({ placement }) => counts(placement, wanted));
+    work.samples = counted;
+    work.setAside = rest;
+  }
+  for (const work of group) await refill(work, roundsOf(work), wanted, patience, options);
+  return group.every((work) => work.error !== undefined || work.samples.length >= Math.min(FEWEST, roundsOf(work)));
+}
+
+function parted<T>(all: readonly T[], belongs: (one: T) => boolean): readonly [T[], T[]] {
+  return [all.filter(belongs), all.filter((one) => !belongs(one))];
 }
 
 /** The class of most of them. */

@@ -137,6 +137,34 @@ describe("rounds", () => {
     assert.deepEqual(lines, [], "it looked until the placement was right");
   });
 
+  test("the placement of what it will be compared with counts, if it comes back, else that of most", async () => {
+    const far: Placement = { before: 220, after: 222 };
+    const preferred = new Map([["0,1", "near"] as const]);
+    const measured = async (placements: Placement[], probe: () => Promise<number>) => {
+      const task: Task<number> = {
+        name: "a",
+        group: "0,1",
+        rounds: 3,
+        probe,
+        run: async () => ({ value: 1, placement: placements.shift() ?? NEAR }),
+      };
+      const [outcome] = await runRounds([task], { ...quietly, rounds: 3, placement: "most", preferred });
+      return [outcome?.samples.length, outcome?.setAside.length, classOf(outcome?.samples[0]?.placement.before ?? null)];
+    };
+    assert.deepEqual(await measured([far, far, far], () => Promise.resolve(50)), [3, 3, "near"]);
+    // nobody waits here: somebody stops it as soon as it looks for the other placement
+    let looked = false;
+    const task: Task<number> = {
+      name: "b",
+      group: "0,1",
+      rounds: 3,
+      probe: async () => (looked = true) ? 220 : 0,
+      run: async () => ({ value: 1, placement: far }),
+    };
+    const [away] = await runRounds([task], { ...quietly, rounds: 3, placement: "most", preferred, stopped: () => looked });
+    assert.deepEqual([away?.samples.length, away?.setAside.length], [3, 0]);
+  });
+
   test("a task that fails is not tried again, and a stop keeps what is there", async () => {
     let tries = 0;
     const failing: Task<number> = {
