@@ -45,7 +45,8 @@ class Slot {
   readonly traffic: Traffic;
   messages = 0;
   wrong: string | undefined;
-  /** Steps of the outgoing direction. */
+  /** Where it was ordered to go, and steps of the outgoing direction on its way there. */
+  target: TransportName | undefined;
   readonly steps = new Set<string>();
   /** How its move ended. */
   outcome = "none";
@@ -57,7 +58,10 @@ class Slot {
     this.handle = handle;
     this.traffic = new Traffic(PLAN);
     this.traffic.count = id * 1000;
-    handle.onReconfiguration(({ direction, phase }) => void (direction === "outgoing" && this.steps.add(phase)));
+    handle.onReconfiguration(({ direction, phase, to }) => {
+      // The move to what it began on may not be told to its end yet.
+      if (direction === "outgoing" && to === this.target) this.steps.add(phase);
+    });
   }
 
   async send(count: number): Promise<void> {
@@ -172,6 +176,7 @@ const orders: Record<string, (order: MovesOrder) => Promise<object | void>> = {
   },
   async move({ transports = [], direction = "outgoing" }) {
     for (const [index, slot] of slots.entries()) {
+      slot.target = transports[index];
       slot.handle.reconfigure(transports[index], { direction, timeoutMs: LATE_MS }).then(
         () => slot.outcome = "moved",
         (error: unknown) => slot.outcome = codeOf(error),
