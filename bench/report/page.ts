@@ -4,12 +4,12 @@ import { distributionFigure } from "./figures/distribution.ts";
 import { figureHtml } from "./figures/figure.ts";
 import { heatMaps } from "./figures/heat.ts";
 import { latencyFigure } from "./figures/latency.ts";
-import { peerPlacement, peersFigure } from "./figures/peers.ts";
+import { isOurs, peersFigure, withRatios } from "./figures/peers.ts";
 import { lineFigure, tcpFigure } from "./figures/ratios.ts";
 import { throughputFigure } from "./figures/throughput.ts";
 import { bytes, counted, percent, size, time } from "./format.ts";
 import { behind, type Html, html, type Piece, table } from "./html.ts";
-import type { Failure, ReadCell, ReadReport } from "./input.ts";
+import type { Failure, ReadCell, ReadPeer, ReadReport } from "./input.ts";
 import { peerFindings } from "./peer-findings.ts";
 import { PATTERNS, STYLE } from "./style.ts";
 import { cautions, surprisesOf } from "./surprises.ts";
@@ -22,6 +22,7 @@ export function page(report: ReadReport): string {
   const rows = rowsOf(report.cells);
   const driver = mainDriver(rivals(rows));
   const drivers = [...new Set(rivals(rows).map((row) => row.driver))].sort(byDriver);
+  const peers = withRatios(report.peers);
   const figures = [
     heatMaps(report.cells, driver),
     ...drivers.map((each) => latencyFigure(rows, each, each === driver)),
@@ -29,10 +30,10 @@ export function page(report: ReadReport): string {
     ...drivers.map((each) => distributionFigure(rows, each, each === driver)),
     ...drivers.map((each) => throughputFigure(rows, each, each === driver)),
     tcpFigure(rows, driver),
-    peersFigure(report.peers),
+    peersFigure(peers),
   ].flatMap((figure) => figure ?? []);
   const shown = new Set(figures.map(({ id }) => id));
-  const findings = [...surprisesOf(rows), ...peerFindings(report.peers)];
+  const findings = [...surprisesOf(rows), ...peerFindings(peers)];
   const title = "What messages between processes cost here";
   return html`<!doctype html>
 <html lang="en">
@@ -48,7 +49,7 @@ export function page(report: ReadReport): string {
 ${PATTERNS}
 <header><h1>${title}</h1>
 <p>${machineLine(report.environment)}</p>
-<p>${countLine(report)}</p>
+<p>${countLine(report, peers)}</p>
 </header>
 <nav aria-label="Figures"><ul>${
     figures.map(({ id, title: name }) => html`<li><a href="#${id}">${name}</a></li>`)
@@ -70,7 +71,7 @@ ${
 <section><h2>The figures</h2>
 ${figures.length === 0 ? html`<p>No cell was measured.</p>` : figures.map(figureHtml)}
 </section>
-${cautionSection(report)}
+${cautionSection(report, peers)}
 ${machineSection(report.environment)}
 </main>
 <footer><p>Written by <code>fable bench --html</code>. Absolute figures do not travel to other machines; ratios within one run do.</p></footer>
@@ -108,8 +109,8 @@ function changedCells(cells: readonly ReadCell[]): readonly ReadCell[] {
   return cells.filter((cell) => placementOf(cell) === undefined);
 }
 
-function countLine({ cells, peers, failed }: ReadReport): string {
-  const compared = peers.filter(({ ours, ratio }) => ours !== undefined || ratio !== undefined).length;
+function countLine({ cells, failed }: ReadReport, peers: readonly ReadPeer[]): string {
+  const compared = peers.filter(({ ratio }) => ratio !== undefined).length;
   const runs = cells.reduce((total, cell) => total + cell.runs.length, 0);
   return [
     `${counted(cells.length, "cell")} measured${runs === 0 ? "" : ` in ${counted(runs, "fresh run")}`}`,
@@ -121,12 +122,12 @@ function countLine({ cells, peers, failed }: ReadReport): string {
 /** More rows than this are counted and summed up, not listed. */
 const MOST_LISTED = 200;
 
-function cautionSection(report: ReadReport): Html {
-  const { cells, failed, peers } = report;
+function cautionSection(report: ReadReport, peers: readonly ReadPeer[]): Html {
+  const { cells, failed } = report;
   const unsteady = cells.filter((cell) => cell.unsteady);
   const changed = changedCells(cells);
   const aside = cells.filter((cell) => cell.set_aside > 0);
-  const changedPeers = peers.filter((peer) => peerPlacement(peer) === undefined);
+  const without = peers.filter((peer) => peer.ratio === undefined && !isOurs(peer)).length;
   const sentences = cautions({
     cells: cells.length,
     unsteady: unsteady.length,
@@ -152,11 +153,11 @@ ${
       : html`<ul>${sentences.map((sentence) => html`<li>${sentence}</li>`)}</ul>`
   }
 ${
-    changedPeers.length === 0
+    without === 0
       ? undefined
-      : html`<p>${counted(changedPeers.length, "comparison with a peer", "comparisons with peers")} changed placement and ${
-        changedPeers.length === 1 ? "has" : "have"
-      } no ratio.</p>`
+      : html`<p>${
+        counted(without, "peer's figure has", "figures of peers have")
+      } no ratio: the placement changed, FABLE's own figure is of another placement, or is missing.</p>`
   }
 ${listed("Unsteady cells", unsteady)}
 ${listed("Cells whose placement changed", changed)}

@@ -1,14 +1,14 @@
 /** What stands out beside the peers. */
-import { peerName, peerRatio } from "./figures/peers.ts";
+import { peerName } from "./figures/peers.ts";
 import { counted, factor, size } from "./format.ts";
 import type { ReadPeer } from "./input.ts";
 import type { Finding } from "./surprises/finding.ts";
 
+/** `peers` as `withRatios` has them. */
 export function peerFindings(peers: readonly ReadPeer[]): readonly Finding[] {
-  const compared = peers.flatMap((peer) => {
-    const ratio = peerRatio(peer);
-    return ratio === undefined ? [] : [{ peer, ratio }];
-  }).toSorted((a, b) => a.ratio - b.ratio);
+  const compared = peers.flatMap((peer) => (peer.ratio === undefined ? [] : [{ peer, ratio: peer.ratio }])).toSorted((a, b) =>
+    a.ratio - b.ratio
+  );
   const [worst, best] = [compared[0], compared.at(-1)];
   if (worst === undefined || best === undefined) return [];
   const behind = compared.filter(({ ratio }) => ratio < 1).length;

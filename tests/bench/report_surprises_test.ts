@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { advantage, counterpart, overLine, overTcp, placementOf, rowsOf } from "../../bench/report/analysis.ts";
-import { peerRatio } from "../../bench/report/figures/peers.ts";
+import { withRatios } from "../../bench/report/figures/peers.ts";
 import { type ReadCell, readReport } from "../../bench/report/input.ts";
 import { page } from "../../bench/report/page.ts";
 import { peerFindings } from "../../bench/report/peer-findings.ts";
@@ -341,7 +341,19 @@ describe("peers", () => {
       peer("d", { p50_ns: 20 }),
       peer("e", { p50_ns: 20, ours, ratio: 7, placement_after_ns: 240 }),
     ];
-    assert.deepEqual(read(cells).map(peerRatio), [7, 2, 2, undefined, undefined]);
+    assert.deepEqual(withRatios(read(cells)).map(({ ratio }) => ratio), [7, 2, 2, undefined, undefined]);
+  });
+
+  test("FABLE's own figure of another placement gives no ratio", () => {
+    const ours = { transport: "mempipe", driver: "bun", value: 10 };
+    const own = (more: Fields): Fields => peer("FABLE", { p50_ns: 10, ...more });
+    const ratios = (first: Fields): readonly (number | undefined)[] =>
+      withRatios(read([first, peer("socket", { p50_ns: 20, ours, ratio: 2 })])).map(({ ratio }) => ratio);
+    assert.deepEqual(ratios(own({})), [undefined, 2]);
+    assert.deepEqual(ratios(own({ placement_before_ns: 240, placement_after_ns: 240 })), [undefined, undefined]);
+    for (const other of [{ runtime: "deno" }, { size_bytes: 4096 }, { kind: "thr" }]) {
+      assert.deepEqual(ratios(own({ placement_before_ns: 240, placement_after_ns: 240, ...other })), [undefined, 2]);
+    }
   });
 
   test("ahead everywhere, or behind in some", () => {

@@ -19,13 +19,37 @@ export function peerValue(peer: ReadPeer): number | undefined {
   return peer.kind === "lat" ? peer.p50_ns : peer.msgs_per_s;
 }
 
-/** As the file says it, else from the two figures. */
-export function peerRatio(peer: ReadPeer): number | undefined {
+/**
+ * The peers with the ratio that may be shown: the file's, else that of the two figures; none where the placement changed, or where FABLE's own figure, which the
+ * file has among the peers, was measured in another placement.
+ */
+export function withRatios(peers: readonly ReadPeer[]): readonly ReadPeer[] {
+  return peers.map((peer) => {
+    const { ratio: _, ...rest } = peer;
+    const ratio = unlike(peer, peers) ? undefined : peer.ratio ?? ratioOf(peer);
+    return ratio === undefined ? rest : { ...rest, ratio };
+  });
+}
+
+function ratioOf(peer: ReadPeer): number | undefined {
   const theirs = peerValue(peer);
-  if (peerPlacement(peer) === undefined) return undefined;
-  if (peer.ratio !== undefined) return peer.ratio;
   if (theirs === undefined || peer.ours === undefined) return undefined;
   return peer.kind === "lat" ? theirs / peer.ours.value : peer.ours.value / theirs;
+}
+
+function unlike(peer: ReadPeer, peers: readonly ReadPeer[]): boolean {
+  const placement = peerPlacement(peer);
+  if (placement === undefined) return true;
+  const own = peers.find((other) =>
+    isOurs(other) && other.runtime === peer.ours?.driver && other.kind === peer.kind && other.size_bytes === peer.size_bytes
+    && other.cores.join() === peer.cores.join()
+  );
+  return own !== undefined && peerPlacement(own) !== placement;
+}
+
+/** FABLE's own figures stand among those of the peers. */
+export function isOurs({ peer, ours }: ReadPeer): boolean {
+  return ours === undefined && peer.toLowerCase() === "fable";
 }
 
 export function peerName({ peer, runtime }: ReadPeer): string {
@@ -36,9 +60,10 @@ function valueText(kind: "lat" | "thr", value: number): string {
   return kind === "lat" ? time(value) : messagesPerSecond(value);
 }
 
+/** `peers` as `withRatios` has them. */
 export function peersFigure(peers: readonly ReadPeer[]): Figure | undefined {
   if (peers.length === 0) return undefined;
-  const compared = peers.filter((peer) => peerRatio(peer) !== undefined)
+  const compared = peers.filter(({ ratio }) => ratio !== undefined)
     .toSorted((a, b) => (a.kind === b.kind ? a.size_bytes - b.size_bytes : a.kind === "lat" ? -1 : 1));
   const groups = groupBy(compared, (peer) => `${peer.kind}|${peer.size_bytes}|${peerPlacement(peer)}`);
   return {
@@ -59,7 +84,7 @@ export function peersFigure(peers: readonly ReadPeer[]): Figure | undefined {
         maybe(peerValue(peer), (value) => valueText(peer.kind, value)),
         maybe(peer.ours?.value, (value) => valueText(peer.kind, value)),
         peer.ours === undefined ? "–" : `${peer.ours.transport}, ${peer.ours.driver}`,
-        maybe(peerRatio(peer), times),
+        maybe(peer.ratio, times),
       ]),
     ),
   };
@@ -70,7 +95,7 @@ function peersPanel(peers: readonly ReadPeer[]): Panel {
   const title = `${kind === "lat" ? "Latency" : "Throughput"}, ${size(size_bytes)}, ${peerPlacement(peers[0]!)}`;
   const lanes = peers
     .map((peer, index): Lane => {
-      const ratio = peerRatio(peer) ?? Number.NaN;
+      const ratio = peer.ratio ?? Number.NaN;
       return {
         name: `${index}`,
         label: peerName(peer),
