@@ -23,6 +23,7 @@ export interface CellPlan {
   readonly size_bytes: number;
   readonly cores: readonly [number, number];
   readonly batch: number;
+  readonly ring_bytes: number;
   readonly check: CheckName;
   readonly seconds: number;
   readonly messages: number | undefined;
@@ -40,6 +41,8 @@ export interface Cell {
   readonly size_bytes: number;
   readonly cores: readonly [number, number];
   readonly batch: number;
+  /** Of each direction; kernel transports keep as much on their way. 0 for the interrupt. */
+  readonly ring_bytes: number;
   readonly check: CheckName;
   /** What both ends did; see bench/drivers/job.ts. Native ends are always in a loop of their own. */
   readonly workload: Workload | "native";
@@ -112,7 +115,9 @@ export function runtimesOf(driver: Driver): Runtimes | undefined {
   return [first, second];
 }
 
-type Named = Pick<CellPlan, "kind" | "transport" | "trust" | "driver" | "size_bytes" | "cores" | "batch" | "check">;
+type Named = Pick<CellPlan, "kind" | "transport" | "trust" | "driver" | "size_bytes" | "cores" | "batch" | "check"> & {
+  readonly ring_bytes?: number | undefined;
+};
 
 /** What tells a cell from every other of a report. */
 export function nameOf(cell: Named): string {
@@ -120,7 +125,8 @@ export function nameOf(cell: Named): string {
   if (cell.transport === "ipi") return `${cell.kind} ipi cores ${cores}`;
   const trust = cell.trust === "n/a" ? "" : ` ${cell.trust}`;
   const batch = cell.batch === 1 ? "" : ` by ${cell.batch}`;
-  return `${cell.kind} ${cell.transport}${trust} ${cell.driver} ${cell.size_bytes} B${batch} cores ${cores} ${cell.check}`;
+  const ring = cell.ring_bytes === undefined || cell.ring_bytes === ringFor(cell.size_bytes) ? "" : ` ring ${cell.ring_bytes}`;
+  return `${cell.kind} ${cell.transport}${trust} ${cell.driver} ${cell.size_bytes} B${batch}${ring} cores ${cores} ${cell.check}`;
 }
 
 /** How JavaScript ends behave in a cell: a forced spin looks all the time, everything else awaits. */
@@ -148,6 +154,7 @@ export function cellOf(plan: CellPlan, outcome: Outcome<RunFigures>): Cell | und
     size_bytes: plan.size_bytes,
     cores: plan.cores,
     batch: plan.batch,
+    ring_bytes: plan.ring_bytes,
     check: plan.check,
     workload: plan.driver === "native" ? "native" : workloadOf(plan),
     placement_before_ns: line(({ before }) => before),

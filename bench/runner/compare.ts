@@ -57,9 +57,9 @@ export function placementsOf(cells: readonly OldCell[]): ReadonlyMap<string, Pla
 }
 
 function keyOf(cell: OldCell): string {
-  const { kind, size_bytes, batch, check, cores } = cell;
+  const { kind, size_bytes, batch, ring_bytes, check, cores } = cell;
   const words = { transport: cell.transport as CellTransport, trust: cell.trust as CellPlan["trust"], driver: cell.driver as Driver };
-  return nameOf({ ...words, kind, check, cores, size_bytes, batch });
+  return nameOf({ ...words, kind, check, cores, size_bytes, batch, ring_bytes });
 }
 
 function compareCell(cell: string, then: OldCell, now: OldCell, risk: number): Compared {

@@ -1,7 +1,7 @@
 /** What `fable bench` may be asked for, and the cells that come of it. Pure: which cores there are is given. */
 import type { TransportName, Trust } from "../../src/transport/transport.ts";
 import type { CellPlan, CellTransport, CheckName, Driver, Kind } from "./cells.ts";
-import { nameOf, runtimesOf, trustOf } from "./cells.ts";
+import { nameOf, ringFor, runtimesOf, trustOf } from "./cells.ts";
 
 export type CoreChoice = "all" | "same" | readonly [number, number];
 
@@ -17,6 +17,8 @@ export interface BenchOptions {
   /** Of one run, instead of `seconds`. */
   readonly messages?: number;
   readonly batch?: number;
+  /** Of each direction; a power of two that holds four messages. Default: sixteen of them, and 64 KiB at least. */
+  readonly ring?: number;
   /** Runs of each cell, each in fresh processes. */
   readonly rounds?: number;
   /** A path, or "-" for stdout. */
@@ -49,6 +51,8 @@ const DEFAULT_BATCH = 16;
 const DEFAULT_SECONDS = 0.2;
 /** A sequence number. */
 const SMALLEST = 8;
+/** A message in place takes a quarter of its ring at most. */
+const MESSAGES_IN_RING = 4;
 /** Enough for an exact interval between two reports of a hundred cells that an outlier does not spoil. A run of JavaScript takes ten times as long. */
 export const ROUNDS = { native: 11, javascript: 7 };
 
@@ -59,6 +63,11 @@ export function planCells(kind: Kind, options: BenchOptions, allowed: readonly n
   const small = sizes.find((size) => size < SMALLEST);
   if (small !== undefined) {
     throw new BenchUsageError(`messages of ${small} bytes are not measured: each carries a sequence number of ${SMALLEST} bytes`);
+  }
+  const { ring = Number.POSITIVE_INFINITY } = options;
+  const large = sizes.find((size) => size > ring / MESSAGES_IN_RING);
+  if (large !== undefined) {
+    throw new BenchUsageError(`a ring of ${ring} bytes is too small for messages of ${large} bytes: it holds four of them`);
   }
   const cells: CellPlan[] = [];
   const skipped: NotMeasured[] = [];
@@ -79,7 +88,7 @@ export function planCells(kind: Kind, options: BenchOptions, allowed: readonly n
             for (const check of checksOf(kind, options.check)) {
               const batch = kind === "lat" ? 1 : options.batch ?? DEFAULT_BATCH;
               const burn = options.planted?.transport === name ? { burn_ns: options.planted.burn_ns } : {};
-              add({ ...base, transport: name, trust, size_bytes, batch, check, ...burn });
+              add({ ...base, transport: name, trust, size_bytes, batch, ring_bytes: options.ring ?? ringFor(size_bytes), check, ...burn });
             }
           }
         }
@@ -92,8 +101,8 @@ export function planCells(kind: Kind, options: BenchOptions, allowed: readonly n
 }
 
 /** No payload, and nothing to check: one cell for each pair of cores. */
-function interruptPlan(base: Omit<CellPlan, "transport" | "trust" | "size_bytes" | "batch" | "check">): CellPlan {
-  return { ...base, transport: "ipi", trust: "n/a", size_bytes: 0, batch: 1, check: "plain" };
+function interruptPlan(base: Omit<CellPlan, "transport" | "trust" | "size_bytes" | "batch" | "ring_bytes" | "check">): CellPlan {
+  return { ...base, transport: "ipi", trust: "n/a", size_bytes: 0, batch: 1, ring_bytes: 0, check: "plain" };
 }
 
 function trustsOf(transport: CellTransport, asked: Trust | "both"): readonly (Trust | "n/a")[] {

@@ -55,6 +55,7 @@ const oldCell = v.object({
   size_bytes: v.number(),
   cores,
   batch: v.number(),
+  ring_bytes: v.optional(v.number()),
   check: v.optional(v.picklist(["full", "plain"]), "full"),
   runs: v.array(positive),
   run_lines_ns: v.optional(v.array(positive)),

@@ -1,7 +1,7 @@
 /** One run of one cell in fresh processes: natively, between runtimes, or the interrupt. */
 import type { TransportName } from "../../src/transport/transport.ts";
 import { isStream } from "../drivers/job.ts";
-import { type CellPlan, nameOf, ringFor, ROUND_TRIPS, type RunFigures, runtimesOf, workloadOf } from "./cells.ts";
+import { type CellPlan, nameOf, ROUND_TRIPS, type RunFigures, runtimesOf, workloadOf } from "./cells.ts";
 import { nativeInterrupt, nativeLatency, nativeRate, placementOf, probe } from "./native.ts";
 import { type PairJob, pairLatency, pairRates, type Runtimes } from "./pairs.ts";
 import type { Sample, Task } from "./rounds.ts";
@@ -51,7 +51,7 @@ async function runNative(plan: CellPlan, messages: number | undefined): Promise<
     transport: plan.transport,
     trust: plan.trust === "n/a" ? "trusted" : plan.trust,
     size: plan.size_bytes,
-    ring: ringFor(plan.size_bytes),
+    ring: plan.ring_bytes,
     cores: plan.cores.join(","),
     batch: plan.batch,
     check: plan.check,
@@ -78,7 +78,7 @@ async function runJavaScript(plan: CellPlan, transport: TransportName, runtimes:
     transport,
     trust: plan.trust === "n/a" ? "trusted" : plan.trust,
     sizeBytes: plan.size_bytes,
-    ringBytes: ringFor(plan.size_bytes),
+    ringBytes: plan.ring_bytes,
     cores: plan.cores,
     batch: plan.batch,
     check: plan.check,

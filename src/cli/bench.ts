@@ -19,6 +19,7 @@ export interface BenchOptions {
   readonly seconds?: number;
   readonly messages?: number;
   readonly batch?: number;
+  readonly ring?: number;
   readonly rounds?: number;
   /** A path, or "-" for stdout. */
   readonly json?: string;

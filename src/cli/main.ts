@@ -202,6 +202,7 @@ function addBench(root: Command): void {
     value((text) => parseCount(text, 1)),
   );
   command.option("--batch <n>", "messages per publication (thr, default: 16)", value((text) => parseCount(text, 1, 65_536)));
+  command.option("--ring <size>", "bytes of each direction's ring (default: sixteen messages, and 64K at least)", value(parseRing));
   command.option("--rounds <n>", "runs of each cell (default: 11, of JavaScript 7)", value((text) => parseCount(text, 1, 1000)));
   command.option("--json <file>", "write the cells there; - is stdout");
   command.option("--html <file>", "write a report there");
@@ -212,7 +213,7 @@ function addBench(root: Command): void {
     "fable bench lat",
     "fable bench lat --transport all --trust both --cores all --json lat.json",
     "fable bench thr --transport mempipe,unix --size 64,4K --driver bun",
-    "fable bench thr --transport mempipe-spin,tcp --check plain --batch 1",
+    "fable bench thr --transport mempipe-spin,tcp --check plain --batch 1 --ring 8M",
     "fable bench thr --transport unix --size 64 --messages 1000000 --rounds 1",
     "fable bench thr --json old.json && git switch topic && npm run build && fable bench thr --compare old.json",
     "fable bench compare old.json new.json",

@@ -239,7 +239,7 @@ describe("cells", () => {
   });
 
   test("options that cannot be are usage errors", () => {
-    const wrong: readonly BenchOptions[] = [{ size: [7] }, { cores: [0, 4095] }];
+    const wrong: readonly BenchOptions[] = [{ size: [7] }, { size: [65_536], ring: 131_072 }, { cores: [0, 4095] }];
     for (const options of wrong) assert.throws(() => planCells("lat", options, [0, 1]), { name: "UsageError" }, JSON.stringify(options));
   });
 
