@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { isFableError } from "../errors.ts";
 import { loadNative } from "../native/load.ts";
-import { SHARED } from "../policy/facts.ts";
+import { SHARED, TRANSPORTS } from "../policy/facts.ts";
 import type { Pattern } from "../policy/table.ts";
 import { PATTERNS } from "../policy/table.ts";
 import { connect, listen } from "../xio/context.ts";
@@ -20,7 +20,7 @@ const DATA = 0;
 const QUESTION = 1;
 const PIN = 2;
 const LARGEST_RING_BYTES = 4_194_304;
-const MOVE_TIMEOUT_MS = 5000;
+const MOVE_TIMEOUT_MS = 20_000;
 const WARM_UP_MS = 1500;
 /** One sample, unless time is short. */
 const SAMPLE_MS = 80;
@@ -33,12 +33,21 @@ const MEASURING_SHARE = 0.7;
 
 const { library } = loadNative();
 
-export async function calibrateEnd(role: string, options: { readonly seconds: number; readonly cpus: string }): Promise<void> {
+export interface CalibrateEndOptions {
+  readonly seconds: number;
+  /** Both separated by commas. */
+  readonly cpus: string;
+  readonly transports: string;
+}
+
+export async function calibrateEnd(role: string, options: CalibrateEndOptions): Promise<void> {
   if (role === "answer") return await answer();
   if (role !== "measure") throw new UsageError(`"${role}" is no part of a calibration`);
   const hogs = new Hogs();
   try {
-    await measureAll(options.seconds * 1000, options.cpus.split(",").map(Number), hogs);
+    const chosen = options.transports.split(",");
+    const plan = stages(options.cpus.split(",").map(Number), TRANSPORTS.filter((transport) => chosen.includes(transport)));
+    await measureAll(options.seconds * 1000, plan, hogs);
   } finally {
     hogs.stop();
   }
@@ -57,12 +66,11 @@ async function answer(): Promise<void> {
   await Promise.all([serve(await listener.accept()), serve(await listener.accept())]);
 }
 
-async function measureAll(budgetMs: number, cpus: readonly number[], hogs: Hogs): Promise<void> {
+async function measureAll(budgetMs: number, plan: readonly Stage[], hogs: Hogs): Promise<void> {
   const handles = {
     trusted: await connect(NAME, { ringBytes: LARGEST_RING_BYTES }),
     untrusted: await connect(NAME, { trust: "untrusted", ringBytes: LARGEST_RING_BYTES }),
   };
-  const plan = stages(cpus);
   const until = performance.now() + budgetMs;
   for (const size of [64, 65_536]) for (const pattern of PATTERNS) await sample(handles.trusted, pattern, size, WARM_UP_MS / 4);
   let left = plan.reduce((sum, stage) => sum + samplesOf(stage), 0);

@@ -45,10 +45,10 @@ const RINGS: readonly (readonly [ringBytes: number, sizesBytes: readonly number[
 ];
 
 /** Everything, ordered so that processes are moved about as rarely as possible, and channels second to that. */
-export function stages(cpus: readonly number[]): readonly Stage[] {
+export function stages(cpus: readonly number[], transports: readonly Transport[] = TRANSPORTS): readonly Stage[] {
   return settingsFor(cpus).flatMap((setting) =>
     (["trusted", "untrusted"] as const).flatMap((trust) =>
-      TRANSPORTS.filter((transport) => trust === "trusted" || (SHARED.has(transport) && transport !== "vmsplice-coop")).flatMap((
+      transports.filter((transport) => trust === "trusted" || (SHARED.has(transport) && transport !== "vmsplice-coop")).flatMap((
         transport,
       ) => RINGS.map(([ringBytes, sizesBytes]) => ({ trust, setting, transport, ringBytes, sizesBytes })))
     )

@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 import { parsePressure } from "../broker/kernel.ts";
 import { brokerPlace } from "../naming/place.ts";
 import { loadNative } from "../native/load.ts";
+import { type Transport, TRANSPORTS } from "../policy/facts.ts";
 import { fingerprintOf } from "../policy/fingerprint.ts";
 import { type CacheLine, fits, parseTable, type Table } from "../policy/table.ts";
 import { type Sample, tableOf } from "./calibrate-plan.ts";
@@ -23,11 +24,13 @@ export interface CalibrateOptions {
   readonly socket?: string;
   readonly force?: true;
   readonly seconds: number;
+  /** Without, all. */
+  readonly transport?: readonly Transport[];
 }
 
-/** Beyond what was asked for: starting, moving, and cells that take as long as they take. */
+/** Beyond what was asked for: starting, moving, and cells that take as long as they take, which on a busy machine is long. */
 const PATIENCE = 2;
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 120_000;
 
 /** Pairs grow with the square of this: some two seconds. */
 const MOST_CPUS = 24;
@@ -54,7 +57,7 @@ export async function calibrate(output: Output, options: CalibrateOptions): Prom
   }
   const cpus = allowedCpus(library, 2);
   const began = performance.now();
-  const samples = await measured(output, options.seconds, cpus);
+  const samples = await measured(output, options, cpus);
   const table = { ...tableOf(samples, machine, new Date().toISOString()), lines: linesOf(library, allowedCpus(library, MOST_CPUS)) };
   const checked = parseTable(JSON.stringify(table));
   if ("problem" in checked) {
@@ -92,7 +95,8 @@ function allowedCpus(library: Library, most: number): readonly number[] {
 type Line = { readonly event: string } & Readonly<Record<string, unknown>>;
 
 /** Starts a broker and both ends, takes what they say, and ends them. */
-async function measured(output: Output, seconds: number, cpus: readonly number[]): Promise<readonly Sample[]> {
+async function measured(output: Output, options: CalibrateOptions, cpus: readonly number[]): Promise<readonly Sample[]> {
+  const { seconds, transport = TRANSPORTS } = options;
   const folder = mkdtempSync(join(tmpdir(), "fable-calibrate-"));
   const socket = join(folder, "broker.sock");
   const policy = join(folder, "policy.json");
@@ -101,7 +105,7 @@ async function measured(output: Output, seconds: number, cpus: readonly number[]
   const samples: Sample[] = [];
   try {
     await cast.start(["broker", "--socket", socket, "--policy", policy, "--json"]).heard("listening");
-    const shared = ["--seconds", String(seconds), "--cpus", cpus.join(",")];
+    const shared = ["--seconds", String(seconds), "--cpus", cpus.join(","), "--transports", transport.join(",")];
     await cast.start(["calibrate-end", "answer", ...shared]).heard("listening");
     await cast.start(["calibrate-end", "measure", ...shared]).heard("done", seconds * 1000 * PATIENCE + PATIENCE_MS, (line) => {
       if (line.event === "sample") samples.push(line as unknown as Sample);

@@ -126,6 +126,7 @@ function addReconfigure(root: Command): void {
 function addCalibrate(root: Command): void {
   const command = sub(root, "calibrate", "measures what a message costs on this machine, for the broker's policy to choose by");
   command.option("--seconds <s>", "about so long", value((text) => parseSeconds(text)), 50);
+  command.option("--transport <list>", "only these: what is left out is not chosen", value((text) => parseWords(text, TRANSPORTS)));
   command.option("--force", "also if it was measured on this machine and kernel before");
   socket(command);
   json(command);
@@ -243,7 +244,7 @@ function addPrivate(root: Command): void {
   command.option("--transport <name>").exitOverride();
   command.action(async (role: string, options) => (await import("./demo-end.ts")).demoEnd(role, options));
   const calibrate = root.command("calibrate-end", { hidden: true }).argument("<role>").requiredOption("--seconds <s>", "", Number);
-  calibrate.requiredOption("--cpus <list>").exitOverride();
+  calibrate.requiredOption("--cpus <list>").requiredOption("--transports <list>").exitOverride();
   calibrate.action(async (role: string, options) => (await import("./calibrate-end.ts")).calibrateEnd(role, options));
 }
 
