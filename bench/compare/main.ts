@@ -1,6 +1,8 @@
 /**
- * Whole commands beside each other: `npm run bench:compare [-- --quick] [--rounds N] [--runs N] [--out FOLDER]`. `fable cat` of a file against
+ * Whole commands beside each other: `npm run bench:compare [-- --quick] [--only TEXT] [--rounds N] [--runs N] [--out FOLDER]`. `fable cat` of a file against
  * `cat | cat` and socat, how long it takes to start, and `fable bench thr` over each transport.
+ *
+ * `--only` takes groups with that text in their title. Ctrl-C keeps what is finished.
  *
  * Writes compare.json and compare.md into bench/results (or FOLDER). Exit code 1 if a must was missed or could not be measured.
  */
@@ -35,6 +37,7 @@ const BROKER_LEAVES_MS = 2500;
 const { values: options } = parseArgs({
   options: {
     quick: { type: "boolean", default: false },
+    only: { type: "string", default: "" },
     rounds: { type: "string" },
     runs: { type: "string" },
     out: { type: "string", default: join(root, "bench/results") },
@@ -93,6 +96,18 @@ async function wrongWith(command: Command, places: Places, hash: string): Promis
   return got === hash ? "" : "other bytes arrived than were sent";
 }
 
+let interrupted = false;
+
+/** What was finished is written, and what was made removed. */
+function endOnSignals(): void {
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      interrupted = true;
+      endPrograms();
+    });
+  }
+}
+
 async function measure(
   groups: readonly Group[],
   places: Places,
@@ -103,6 +118,7 @@ async function measure(
   const all = groups.flatMap(({ commands }) => commands);
   const wrong = new Map<Command, string>();
   for (const command of all.filter(({ checksItself }) => checksItself !== true)) {
+    if (interrupted) break;
     say(`checking ${command.name}`);
     const reason = await wrongWith(command, places, hash);
     if (reason !== "") wrong.set(command, reason);
@@ -111,14 +127,14 @@ async function measure(
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? all : [...all].reverse();
     for (const command of order) {
-      if (wrong.has(command) || (command.checksItself === true && round > 0)) continue;
+      if (interrupted || wrong.has(command) || (command.checksItself === true && round > 0)) continue;
       say(`round ${round + 1}/${rounds}: ${command.name}`);
       try {
         times.get(command)!.push(
           ...await (command.checksItself === true ? timesOf(command, 1, 0, places.folder) : timesOf(command, runs, 1, places.folder)),
         );
       } catch (error) {
-        wrong.set(command, error instanceof Error ? error.message : String(error));
+        if (!interrupted) wrong.set(command, error instanceof Error ? error.message : String(error));
       }
     }
   }
@@ -126,7 +142,7 @@ async function measure(
     title,
     ...(bytes === undefined ? {} : { bytes }),
     commands: commands.map((command) => {
-      const reason = wrong.get(command);
+      const reason = wrong.get(command) ?? (times.get(command)!.length === 0 ? "not reached before it was ended" : undefined);
       return reason === undefined
         ? timed(command.name, command.line, times.get(command)!, bytes)
         : notTimed(command.name, command.line, reason);
@@ -137,17 +153,11 @@ async function measure(
 async function compare(): Promise<boolean> {
   const wrong = missing(["bun"]) ?? provide(["hyperfine", "socat"]);
   if (wrong !== undefined) throw new Error(wrong);
+  endOnSignals();
   const { quick, out } = options;
   const bytes = quick ? QUICK_BYTES : GIB;
   const environment = await describeEnvironment();
   const folder = mkdtempSync(join(tmpdir(), "fable-compare-"));
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
-    process.once(signal, () => {
-      endPrograms();
-      rmSync(folder, { recursive: true, force: true });
-      process.exit(1);
-    });
-  }
   try {
     const { bavail, bsize } = statfsSync(folder);
     if (bavail * bsize < bytes * 1.1) throw new Error(`${folder} has no room for a file of ${bytes} bytes: name another folder in $TMPDIR`);
@@ -168,7 +178,8 @@ async function compare(): Promise<boolean> {
       starting(places),
       benching(places, TRANSPORTS, quick ? QUICK_MESSAGES : MESSAGES, BENCH_SIZE_BYTES),
     ];
-    const measured = await measure(groups, places, hash, whole("rounds", quick ? 1 : 3), whole("runs", quick ? 2 : 3));
+    const wanted = groups.filter(({ title }) => title.toLowerCase().includes(options.only.toLowerCase()));
+    const measured = await measure(wanted, places, hash, whole("rounds", quick ? 1 : 3), whole("runs", quick ? 2 : 3));
     const report: CompareReport = { environment, quick, groups: measured, limits: limitsOf(measured) };
     const text = markdown(report);
     mkdirSync(out, { recursive: true });
