@@ -106,12 +106,16 @@ function groupText(group: TimedGroup): readonly string[] {
 }
 
 function commandText(command: Timed, fastest: number, rate: boolean): string {
-  if (command.failed !== undefined) return `| ${command.name} | ${command.failed.split("\n")[0]} |${rate ? " – |" : ""} – |`;
+  const name = cell(command.name);
+  if (command.failed !== undefined) return `| ${name} | ${cell(command.failed.split("\n")[0] ?? "")} |${rate ? " – |" : ""} – |`;
   const { median_s, min_s, max_s, times_s, bytes_per_s } = command;
   const time = `${ms(median_s)} ms (${ms(min_s)}–${ms(max_s)}; ${times_s.length})`;
-  return `| ${command.name} | ${time} |${rate ? ` ${((bytes_per_s ?? Number.NaN) / 1e9).toFixed(2)} |` : ""} ${
-    (median_s / fastest).toFixed(2)
-  }× |`;
+  return `| ${name} | ${time} |${rate ? ` ${((bytes_per_s ?? Number.NaN) / 1e9).toFixed(2)} |` : ""} ${(median_s / fastest).toFixed(2)}× |`;
+}
+
+/** A bar would end it. */
+function cell(text: string): string {
+  return text.replaceAll("|", "\\|");
 }
 
 function ms(seconds: number): string {
@@ -121,5 +125,5 @@ function ms(seconds: number): string {
 function limitText({ what, sense, must, unit, value, holds }: Limit): string {
   const suffix = unit === "×" ? "×" : " ms";
   const measured = value === null ? "not measured" : `${value.toFixed(unit === "×" ? 2 : 0)}${suffix}`;
-  return `| ${what} | ${sense} ${must}${suffix} | ${measured} | ${holds ? "holds" : "**missed**"} |`;
+  return `| ${cell(what)} | ${sense} ${must}${suffix} | ${measured} | ${holds ? "holds" : "**missed**"} |`;
 }

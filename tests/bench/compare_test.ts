@@ -91,7 +91,8 @@ describe("comparing whole commands", () => {
     assert.match(page, /^\| fable cat \| 500 ms \(450–550; 3\) \| 2\.00 \| 1\.25× \|$/m);
     assert.match(page, /^\| fable cat, no broker runs \| 100 ms \(100–100; 1\) \| 1\.00× \|$/m);
     assert.match(page, /^\| tcp \| no port \| – \|$/m);
-    assert.match(page, /^\| fable cat over cat \| cat \| ≤ 1\.1× \| 1\.25× \| \*\*missed\*\* \|$/m);
+    assert.match(page, /^\| fable cat over cat \\\| cat \| ≤ 1\.1× \| 1\.25× \| \*\*missed\*\* \|$/m);
+    assert.match(page, /^\| cat \\\| cat \| 400 ms/m);
     assert.match(page, /2026-01-02 03:04 UTC/);
   });
 });
