@@ -11,7 +11,7 @@ import { describe, test } from "node:test";
 import type { FlowEntry } from "../../src/naming/service.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Explanation } from "../../src/policy/explain.ts";
-import { json, run, SENTENCE, text } from "./cli.ts";
+import { type Finished, json, run, SENTENCE, text } from "./cli.ts";
 import { type Program, type RuntimeName, RUNTIMES, sleep, until, World } from "./harness.ts";
 
 const { library } = loadNative();
@@ -66,7 +66,10 @@ function got(path: string, url: string): Promise<string> {
 const moves = (program: Program) => program.lines.filter((line) => line.event === "moved").map((line) => line["to"]);
 
 async function flowOf(world: World, flow: string): Promise<FlowEntry | undefined> {
-  return (json(await run(world, "bun", ["flows", "--json"])) as readonly FlowEntry[]).find((entry) => entry.flow === flow);
+  let shown: Finished | undefined;
+  // On a machine as busy as this test makes it, a short visit may find the broker asleep.
+  await until(async () => (shown = await run(world, "bun", ["flows", "--json"])).code === 0, "the broker answers");
+  return shown === undefined ? undefined : (json(shown) as readonly FlowEntry[]).find((entry) => entry.flow === flow);
 }
 
 describe("both ends on one core, spinning", () => {
