@@ -53,11 +53,17 @@ pub const Bell = struct {
         }
     }
 
-    /// After a change of state that concerns every sleeper.
-    pub fn notifyAll(b: *Bell) void {
+    /// notify() of a path through the kernel. Against a call there a fence costs nothing, and it spares the waiter its membarrier, which
+    /// interrupts this CPU.
+    pub fn notifyFenced(b: *Bell, interest: u32) void {
         fullFence();
         const word = @atomicLoad(u32, &b.peer.sleep_word, .monotonic);
-        if (word & control.sleep_interest != 0) b.ring(word);
+        if (word & interest != 0) b.ring(word);
+    }
+
+    /// After a change of state that concerns every sleeper.
+    pub fn notifyAll(b: *Bell) void {
+        b.notifyFenced(control.sleep_interest);
     }
 
     /// After a frame on the link: whoever spins sees the count, whoever sleeps is woken, an event loop has a byte to read.

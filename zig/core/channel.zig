@@ -232,6 +232,7 @@ pub fn Channel(comptime Sys: type) type {
         const sleeping = @import("channel_sleeping.zig").Sleeping(Sys, Self);
         pub const idle = sleeping.idle;
         pub const pending = sleeping.pending;
+        pub const stirred = sleeping.stirred;
         pub const announce = sleeping.announce;
         pub const countRings = sleeping.countRings;
         pub const settle = sleeping.settle;

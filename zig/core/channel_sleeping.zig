@@ -27,20 +27,40 @@ pub fn Sleeping(comptime Sys: type, comptime Self: type) type {
             };
         }
 
+        /// Would a look find something? A guess, told without a system call: a look at a path through the kernel is one, and takes locks
+        /// there that the other end needs.
+        pub fn stirred(c: *Self, want: u32) bool {
+            if (!c.attached or c.bell.peer.news() != c.calm or c.epochs.old != null) return true;
+            if (want & control.sleep_data != 0) switch (c.in.transport) {
+                inline else => |*t| if (t.stirred()) return true,
+            };
+            if (want & control.sleep_space != 0) switch (c.out.transport) {
+                inline else => |*t| if (t.stirred()) return true,
+            };
+            return false;
+        }
+
         /// Says what this end is about to sleep for. A native sleeper watches the kernel's side of a path itself and needs no ring for it.
-        pub fn announce(c: *Self, want: u32, native: bool, futex: bool) void {
-            if (!c.attached) return;
+        /// True: a fence of this end's own is enough before the last look, because the peer fences before it looks whether somebody sleeps;
+        /// or nothing was said.
+        pub fn announce(c: *Self, want: u32, native: bool, futex: bool) bool {
+            if (!c.attached) return true;
             while (c.epochs.phase == .making) c.makeMore(); // there is time, and perhaps no other occasion
             c.idle();
             var bits = want & control.sleep_interest;
             if (native and c.in.transport != .ring) bits &= ~control.sleep_data;
-            if (!native and c.pending()) bits |= control.sleep_space;
-            if (bits == 0) return;
+            if (c.pending()) {
+                // it is the kernel that has no room, and a native sleeper watches that
+                if (!native) bits |= control.sleep_space else if (c.epochs.old == null) bits &= ~control.sleep_space;
+            }
+            if (bits == 0) return true;
             if (native and futex) bits |= control.sleep_futex else {
                 c.doorbell_sleeps +%= 1;
                 c.countRings();
             }
             _ = c.bell.announce(bits);
+            const memory = (bits & control.sleep_data != 0 and c.in.transport == .ring) or (bits & control.sleep_space != 0 and c.out.transport == .ring);
+            return c.bell.fence or !memory;
         }
 
         /// How often the peer may have rung by now.

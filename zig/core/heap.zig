@@ -102,8 +102,10 @@ pub fn HeapOut(comptime Sys: type) type {
         fn grow(context: *anyopaque, need: u32) bool {
             const t: *Self = @ptrCast(@alignCast(context));
             t.flushRun();
+            if (t.queue.count >= batch - 4) return false;
+            if (t.moveTo(need)) return true;
             t.acknowledge();
-            return t.queue.count < batch - 4 and t.moveTo(need);
+            return t.moveTo(need);
         }
 
         fn fits(context: *anyopaque, need: u32) bool {
@@ -189,7 +191,7 @@ pub fn HeapOut(comptime Sys: type) type {
             t.say(.{ .offset = special, .bytes = @intFromEnum(record.Kind.marker) });
         }
         pub fn pump(t: *Self) u32 {
-            if (t.queue.flush(t.fd, Sys.writePipe)) t.writer.bell.notify(control.sleep_data);
+            if (t.queue.flush(t.fd, Sys.writePipe)) t.writer.bell.notifyFenced(control.sleep_data);
             return t.queue.count * @sizeOf(Run);
         }
         pub fn pending(t: *const Self) bool {
@@ -217,6 +219,9 @@ pub fn HeapOut(comptime Sys: type) type {
                 }
                 if (count < batch) return;
             }
+        }
+        pub fn stirred(_: *const Self) bool {
+            return true;
         }
         pub fn arrived(_: *const Self) bool {
             return true;

@@ -167,11 +167,15 @@ pub fn HeapIn(comptime Sys: type) type {
         pub fn underWay(_: *const Self) bool {
             return false;
         }
+        pub fn stirred(t: *const Self) bool {
+            const r = &t.reader;
+            return t.next_run < t.run_count or @as(u32, @truncate(@atomicLoad(u64, &r.bell.peer.published, .monotonic))) & (r.ring_bytes - 1) != r.limit;
+        }
         /// What was read goes back.
         pub fn tell(t: *Self) void {
             if (!t.back.flush(t.back_fd, Sys.writePeersPipe)) return;
             t.back_bytes = 0;
-            t.reader.bell.notify(control.sleep_space);
+            t.reader.bell.notifyFenced(control.sleep_space);
         }
         pub fn close(t: *Self) void {
             t.tell();

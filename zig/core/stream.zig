@@ -38,6 +38,9 @@ pub fn StreamOut(comptime Sys: type) type {
         received_at: *const u64 = &bell.nobody.released_even,
         taken_at: *const u64 = &bell.nobody.stream_taken_even,
         sent_to: *u64 = undefined,
+        said: u64 = 0,
+        /// What the receiver had taken out of the kernel when there was no room in it.
+        taken_full: u64 = 0,
         /// Sending failed for good.
         broken_: bool = false,
         /// Bytes of an acknowledgement that came in part.
@@ -78,9 +81,12 @@ pub fn StreamOut(comptime Sys: type) type {
                     continue;
                 };
                 // Said before it is done: of a process that dies in between the reader waits for the end of the stream, and misses nothing.
-                @atomicStore(u64, t.sent_to, t.sent_bytes + (stop - t.sent), .release);
+                t.say(t.sent_bytes + (stop - t.sent));
                 const count = t.push(t.writer.base + (@as(u32, @truncate(t.sent)) & t.writer.mask), stop - t.sent);
-                if (count == Sys.again) break;
+                if (count == Sys.again) {
+                    t.taken_full = @atomicLoad(u64, t.taken_at, .monotonic);
+                    break;
+                }
                 if (count <= 0) {
                     t.broken_ = true;
                     break;
@@ -88,14 +94,17 @@ pub fn StreamOut(comptime Sys: type) type {
                 const moved = @min(@as(u64, @intCast(count)), stop - t.sent);
                 t.sent += moved;
                 t.sent_bytes += moved;
-                @atomicStore(u64, t.sent_to, t.sent_bytes, .release);
             }
-            @atomicStore(u64, t.sent_to, t.sent_bytes, .release);
-            if (t.sent != before) {
-                t.writer.bell.notify(control.sleep_data);
-            }
+            t.say(t.sent_bytes);
+            if (t.sent != before) t.writer.bell.notifyFenced(control.sleep_data);
             if (t.acks_fd >= 0 and t.sent - t.acked > t.writer.ring_bytes / 4) t.acknowledge();
             return @truncate(t.writer.published -% t.sent);
+        }
+        /// A store takes the line from the reader, which looks at it: none without a need.
+        fn say(t: *Self, sent: u64) void {
+            if (t.said == sent) return;
+            t.said = sent;
+            @atomicStore(u64, t.sent_to, sent, .release);
         }
         fn push(t: *Self, from: [*]const u8, count: u64) isize {
             return switch (t.medium) {
@@ -147,6 +156,10 @@ pub fn StreamOut(comptime Sys: type) type {
             }
         }
 
+        pub fn stirred(t: *const Self) bool {
+            if (t.pending() and @atomicLoad(u64, t.taken_at, .monotonic) != t.taken_full) return true;
+            return @atomicLoad(u64, t.received_at, .monotonic) != t.acked_bytes;
+        }
         /// The other end has taken everything out of the kernel that left this one.
         pub fn arrived(t: *const Self) bool {
             return @atomicLoad(u64, t.taken_at, .acquire) == t.sent_bytes;

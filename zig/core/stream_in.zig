@@ -12,6 +12,10 @@ const Header = record.Header;
 
 /// A reader receives at most this much in one look before what came is handed out.
 const fills_at_once = 4;
+/// A writer that sleeps is woken when a quarter of an arena came (counted twice, as bytes and as records), or all there was.
+const ring_part = 2;
+/// How much of a pipe is read with one call.
+const pipe_step = 16 << 10;
 
 pub fn StreamIn(comptime Sys: type) type {
     return struct {
@@ -23,6 +27,8 @@ pub fn StreamIn(comptime Sys: type) type {
         acks_fd: i32 = -1,
         /// What this end last said it has, and where it says so.
         told: u64 = 0,
+        /// All that it said when it last rang.
+        rung: u64 = 0,
         received_to: *u64 = undefined,
         /// Where this end counts what it took out of the kernel.
         taken_to: *u64 = undefined,
@@ -40,15 +46,23 @@ pub fn StreamIn(comptime Sys: type) type {
                 if (!t.fill()) break;
                 if (t.reader.scan() or t.reader.hung_up) break;
             }
-            t.tell();
-            t.roomMade();
+            t.account();
+            if (t.news() -% t.rung >= t.reader.ring_bytes / ring_part) t.ring();
             return t.reader.scan();
         }
-        /// Also part of a record makes room in the kernel, which the writer may wait for.
-        fn roomMade(t: *Self) void {
+        /// What the writer may wait for: room in its arena, and in the kernel, which also part of a record makes.
+        fn news(t: *const Self) u64 {
+            return t.told +% t.taken_to.*;
+        }
+        /// Who was asleep has something to do then: a wake-up costs more than a record.
+        fn ring(t: *Self) void {
+            if (t.rung == t.news()) return;
+            t.rung = t.news();
+            t.reader.bell.notifyFenced(control.sleep_space);
+        }
+        fn countTaken(t: *Self) void {
             if (t.taken_to.* == t.reader.filled_bytes) return;
             @atomicStore(u64, t.taken_to, t.reader.filled_bytes, .release);
-            t.reader.bell.notify(control.sleep_space);
         }
         /// Receives once, as much as fits. True: something came, or the path ended.
         fn fill(t: *Self) bool {
@@ -67,14 +81,32 @@ pub fn StreamIn(comptime Sys: type) type {
             if (room.len == 0) return false;
             const count = switch (t.medium) {
                 .socket => Sys.receive(t.fd, room.ptr, room.len),
-                .pipe, .splice => Sys.readPipe(t.fd, room.ptr, room.len),
+                .pipe, .splice => t.readPipe(room),
             };
             if (count == Sys.again) return false;
             if (count <= 0) r.hung_up = true else r.filled_by(@min(@as(usize, @intCast(count)), room.len));
             return true;
         }
-        /// The writer learns what is here: whole records only.
+        /// Step by step: who reads a pipe keeps its writer out of it meanwhile.
+        fn readPipe(t: *Self, room: []u8) isize {
+            var got: usize = 0;
+            while (got < room.len) {
+                const step = @min(room.len - got, pipe_step);
+                const count = Sys.readPipe(t.fd, room.ptr + got, step);
+                if (count <= 0) return if (got == 0) count else @intCast(got);
+                got += @min(@as(usize, @intCast(count)), step);
+                if (count < step) break;
+            }
+            return @intCast(got);
+        }
+        /// The writer learns what is here.
         pub fn tell(t: *Self) void {
+            t.account();
+            t.ring();
+        }
+        /// Of what left the writer's arena only whole records count.
+        fn account(t: *Self) void {
+            t.countTaken();
             if (t.told == t.reader.whole_bytes) return;
             if (t.acks_fd >= 0) {
                 var page: [8]u8 = undefined;
@@ -83,7 +115,6 @@ pub fn StreamIn(comptime Sys: type) type {
             }
             t.told = t.reader.whole_bytes;
             @atomicStore(u64, t.received_to, t.told, .release);
-            t.reader.bell.notify(control.sleep_space);
         }
         pub fn offer_(t: *Self) transports.Window {
             return transports.offer(&t.reader);
@@ -128,6 +159,9 @@ pub fn StreamIn(comptime Sys: type) type {
         }
         pub fn starved(t: *const Self) bool {
             return t.reader.starved;
+        }
+        pub fn stirred(t: *const Self) bool {
+            return t.rest_at < t.rest_bytes or t.reader.hung_up or @atomicLoad(u64, t.sent_at, .monotonic) != t.reader.filled_bytes;
         }
         /// The other end sent bytes that are not here yet: nobody will ring for them again.
         pub fn underWay(t: *const Self) bool {
@@ -244,12 +278,19 @@ pub const StreamReader = struct {
     pub fn room(r: *StreamReader) []u8 {
         r.starved = false;
         if (r.ended or r.at_marker or r.fault != fault.none) return &.{};
+        if (r.consumed == r.filled) r.restart();
         const offset = r.offsetOf(r.filled);
         const free = @min(r.ring_bytes - offset, r.consumed + r.ring_bytes - r.filled);
         // no room, or the lap is full of a record that has to wrap first
         r.starved = free == 0 or (offset == 0 and r.filled != r.scanned);
         if (r.starved) return &.{};
         return (r.arena + offset)[0..free];
+    }
+
+    /// Nothing is held: goes on at the start of the arena, which is in the cache more likely than what comes next.
+    fn restart(r: *StreamReader) void {
+        const start = r.filled + (r.ring_bytes - r.offsetOf(r.filled) & r.mask);
+        inline for (.{ "consumed", "offered", "scanned", "filled" }) |name| @field(r, name) = start;
     }
 
     pub fn filled_by(r: *StreamReader, count: usize) void {

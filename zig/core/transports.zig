@@ -63,6 +63,10 @@ pub const RingOut = struct {
     pub fn arrived(_: *const RingOut) bool {
         return true;
     }
+    /// There may be more room than at the last look: a guess, without a system call.
+    pub fn stirred(_: *const RingOut) bool {
+        return true;
+    }
     pub fn close(_: *RingOut) void {}
 };
 
@@ -119,6 +123,10 @@ pub const RingIn = struct {
     /// On its way to this end without anybody ringing again.
     pub fn underWay(_: *const RingIn) bool {
         return false;
+    }
+    /// There may be something new: a guess, without a system call.
+    pub fn stirred(_: *const RingIn) bool {
+        return true;
     }
     /// The writer learns what is here.
     pub fn tell(_: *RingIn) void {}

@@ -26,6 +26,11 @@ const futex_slice_with_waker_ns = 10 * std.time.ns_per_ms;
 /// A forced spin looks at the peer's life this often, and becomes a sleep after a while: for ever, it would take a core from others.
 const spin_check_ns = std.time.ns_per_ms;
 const forced_spin_ns = 100 * std.time.ns_per_ms;
+/// A spin looks without being told to every so many looks: not everything that changes can be seen in memory.
+const sure_looks = 128;
+/// Looks to leave out after a vain one that asked the kernel: a writer says that bytes come before the kernel has them, and looking again at
+/// once would keep it from sending them.
+const kernel_pause = 8;
 
 pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
     return struct {
@@ -65,7 +70,9 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 if (item.want & readable != 0 and c.readable()) item.ready |= readable;
                 if (item.want & writable != 0 and c.writable()) item.ready |= writable;
                 if (item.want & readable == 0) c.idle();
-                if (item.ready != 0) count += 1;
+                if (item.ready == 0) continue;
+                c.traffic = true;
+                count += 1;
             }
             return count;
         }
@@ -125,9 +132,14 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             const until = Sys.nowNs() +% spin_ns;
             var found: u32 = 0;
             var looks: u32 = 0;
+            var next: u32 = 0;
+            const kernel = w.throughKernel();
             while (true) {
-                found = w.look();
-                if (found != 0) break;
+                if (!kernel or looks % sure_looks == 0 or (looks >= next and w.stirred())) {
+                    found = w.look();
+                    if (found != 0) break;
+                    next = looks + kernel_pause;
+                }
                 looks += 1;
                 w.betweenLooks();
                 if (looks % 32 == 0 and Sys.nowNs() >= until) break;
@@ -147,6 +159,17 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 }
             };
             return found;
+        }
+
+        /// Looking is more than loads from memory.
+        fn throughKernel(w: *Self) bool {
+            for (w.items) |*item| if (item.channel) |c| if (c.in.transport != .ring or c.out.transport != .ring) return true;
+            return false;
+        }
+
+        fn stirred(w: *Self) bool {
+            for (w.items) |*item| if (item.channel) |c| if (c.stirred(item.want)) return true;
+            return false;
         }
 
         fn betweenLooks(w: *Self) void {
@@ -171,12 +194,11 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             }
             if (announce == .no) return 0;
             const here = Sys.cpu();
-            var fences = false;
+            var fences = true;
             for (w.items) |*item| {
                 const c = item.channel orelse continue;
                 c.bell.own.cpu = here;
-                c.announce(item.want, announce == .native, w.futexed());
-                if (c.bell.own.flags & control.flag_no_membarrier != 0) fences = true;
+                if (!c.announce(item.want, announce == .native, w.futexed())) fences = false;
             }
             if (fences or !Sys.globalBarrier()) bells.fullFence();
             count = w.look();

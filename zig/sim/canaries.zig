@@ -128,7 +128,7 @@ pub const all = [_]Canary{
         .what = "room in the kernel is told for whole records only",
         .file = "stream_in.zig",
         .from = "            if (t.taken_to.* == t.reader.filled_bytes) return;\n",
-        .to = "            if (t.taken_to.* == t.reader.filled_bytes or " ++ on_ ++ "(.half_record_silent)) return;\n",
+        .to = "            if (t.taken_to.* == t.reader.filled_bytes or (" ++ on_ ++ "(.half_record_silent) and t.told == t.reader.whole_bytes)) return;\n",
     },
     .{
         .name = .death_first,
