@@ -4,6 +4,8 @@
  *
  * A survivor lives on through all rounds of its runtime: whatever it does not give back shows in the end.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { TRANSPORT_NAMES, type TransportName, type Trust } from "../../src/transport/transport.ts";
 import { descriptors, grownDescriptors, type Line, type Program, type RuntimeName, sleep, usage, type World } from "./harness.ts";
 import type { MovesOrder } from "./moves_main.ts";
@@ -204,7 +206,7 @@ export class Kills {
   }
 
   async #attempt(round: Round): Promise<readonly string[]> {
-    this.#broker ??= await this.#world.broker();
+    this.#broker ??= await this.#nextBroker();
     const stays = round.runtimes[round.victim === "writer" ? 1 : 0];
     const survivor = this.#survivor(stays);
     const other = this.#fresh(round.runtimes[round.victim === "writer" ? 0 : 1]);
@@ -291,7 +293,7 @@ export class Kills {
     const complaints = [...await differences(scene), ...(wrong === undefined ? [] : [String(wrong)])];
     const later = [...writer.lines.slice(heard[0]), ...reader.lines.slice(heard[1])];
     complaints.push(...later.filter(({ event }) => event === "over").map((line) => JSON.stringify(line)));
-    this.#broker = await this.#world.broker("bun", "--replace");
+    this.#broker = await this.#nextBroker();
     return complaints;
   }
 
@@ -304,7 +306,7 @@ export class Kills {
     const from = transportsOf(trust);
     const to = from.map((_, id) => from[(id + shift) % from.length]);
     const scene: Scene = { writer, reader, from, to, round, messages: undefined, reading: false };
-    this.#broker ??= await this.#world.broker();
+    this.#broker ??= await this.#nextBroker();
     await this.#connect(scene, reader, writer);
     reader.tell({ op: "take", count: STREAM_MESSAGES });
     writer.tell({ op: "send", count: STREAM_MESSAGES });
@@ -319,6 +321,13 @@ export class Kills {
     await Promise.all([writer.stop(), reader.stop()]);
     this.#world.programs.splice(0, this.#world.programs.length, ...this.#world.programs.filter((one) => one !== writer && one !== reader));
     return wrong;
+  }
+
+  /** One that moves no channel by itself, in the place of whichever is there. */
+  async #nextBroker(): Promise<Program> {
+    const policy = join(this.#world.folder, "policy.json");
+    writeFileSync(policy, JSON.stringify({ mode: "manual" }));
+    return await this.#world.broker("bun", "--replace", "--policy", policy);
   }
 
   /** The program of that runtime that survives. */
