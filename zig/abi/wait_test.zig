@@ -236,6 +236,24 @@ test "announced, rung once, and not without being asked" {
     try expectEqual(@as(u32, 5), call.blocks[b.handle & 4095][5]);
 }
 
+test "who waits for room announces it, also while it is the kernel that has none" {
+    const control = @import("../layout/control.zig");
+    const a = try t.open(1, .{ .kind = t.unix, .ring_bytes = 1 << 20 });
+    const b = try t.open(2, .{ .kind = t.unix, .ring_bytes = 1 << 20 });
+    try expectEqual(status.OK, t.attach(b, a, 1, -1));
+    try expectEqual(status.OK, t.attach(a, b, 1, -1));
+    defer _ = abi.fable_channel_close(a.handle);
+    defer _ = abi.fable_channel_close(b.handle);
+    const message: [4096]u8 = @splat(0);
+    while (abi.fable_send(a.handle, &message, message.len) == status.OK) {}
+    const c = t.channelOf(a.handle);
+    try expect(c.pending());
+    // the last look before the sleep may move everything into the kernel, which then has nothing more to tell
+    _ = c.announce(control.sleep_space, true, false);
+    try expect(c.bell.own.sleep_word & control.sleep_space != 0);
+    c.bell.awake();
+}
+
 test "an initiator takes another doorbell than its own" {
     const a = try t.open(1, .{});
     const b = try t.open(2, .{});

@@ -49,10 +49,8 @@ pub fn Sleeping(comptime Sys: type, comptime Self: type) type {
             c.idle();
             var bits = want & control.sleep_interest;
             if (native and c.in.transport != .ring) bits &= ~control.sleep_data;
-            if (c.pending()) {
-                // it is the kernel that has no room, and a native sleeper watches that
-                if (!native) bits |= control.sleep_space else if (c.epochs.old == null) bits &= ~control.sleep_space;
-            }
+            // (A native sleeper may find room in the kernel at its last look, and then waits for the peer after all: it announces both.)
+            if (!native and c.pending()) bits |= control.sleep_space;
             if (bits == 0) return true;
             if (native and futex) bits |= control.sleep_futex else {
                 c.doorbell_sleeps +%= 1;
