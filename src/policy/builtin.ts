@@ -1,8 +1,8 @@
 /**
- * The table until somebody has calibrated: of no machine in particular. Its shape is what all machines have in common, its figures are rounded from
- * one of them (two processors of a virtual machine, docs/benchmarks.md): a sleep across cores costs ten times a switch of tasks on one; who spins
- * on a core that somebody else has costs that one's time slice; memory beats sockets per byte, and a copy more costs a copy more. The policy
- * knows that it is not measured, and asks for a larger advantage (`CAUTIOUS_PACE`).
+ * The table until somebody has calibrated: of no machine in particular. Its shape is what all machines have in common, its figures are estimates
+ * of the right order, not measurements of one: a sleep across cores costs ten times a switch of tasks on one; who spins on a core that somebody
+ * else has costs that one's time slice; memory beats sockets per byte, and a copy more costs a copy more. The policy knows that it is not
+ * measured, and asks for a larger advantage (`CAUTIOUS_PACE`).
  */
 import { SHARED, type Transport, TRANSPORTS } from "./facts.ts";
 import {
