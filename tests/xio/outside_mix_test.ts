@@ -222,7 +222,8 @@ describe("connecting", () => {
         assert.equal(await code(() => connect(full.name, { timeoutMs: 30 })), "TIMEOUT");
         assert.equal(await code(() => connect(full.name, { signal: AbortSignal.timeout(20) })), "ABORTED");
         assert.equal(await code(() => connect(full.name, { signal: AbortSignal.abort() })), "ABORTED");
-        assert.equal(sockets(), before);
+        // Fewer if handles that another test forgot are collected meanwhile.
+        assert.ok(sockets() <= before, `${sockets()} sockets, ${before} before`);
         await Promise.all(waiting.map((handle) => handle.close({ drainDeadlineMs: 0 })));
       }));
   }
