@@ -89,10 +89,11 @@ async function sendFile(handle: Handle, fd: number, walk?: Walk): Promise<void> 
     walk?.advance(sent / size);
     if (sent - told >= STEP_BYTES) say("progress", { bytes: told = sent });
   }
-  await walk?.finish();
   const taken = await handle.receive({ timeoutMs: WAIT_MS });
   if (taken === undefined) throw new Error("the receiver went away");
   const ns = now() - start;
+  // Not before: the other direction leaves its path when everything in it was read.
+  await walk?.finish();
   if (walk === undefined) say("sent", { bytes: size, messages, ns });
   else say("walked", { bytes: size, messages, ns, moves: walk.moves, of: walk.length, skipped: walk.skipped, epochs: handle.epochs });
 }

@@ -112,9 +112,9 @@ async function play(output: Output, options: DemoOptions, stage: Stage, cast: Ca
   output.line(
     `          ${formatBytes(cast.size)} in ${formatNanoseconds(number(walked["ns"]))}, ${count(walked["moves"])} of ${
       count(walked["of"])
-    } moves each way, ${epochsText(walked["epochs"])}; silences seen by the reader p50 ${
-      formatNanoseconds(quantile(Float64Array.from(silences).sort(), 0.5))
-    }, longest ${formatNanoseconds(Math.max(...silences))}; sha-256 ${unchanged ? colours.green("equal") : colours.red("DIFFERENT")}`,
+    } moves each way, ${epochsText(walked["epochs"])}; ${silencesText(silences)}; sha-256 ${
+      unchanged ? colours.green("equal") : colours.red("DIFFERENT")
+    }`,
   );
   for (const skipped of skippedOf(walked["skipped"])) output.line(`          ${skipped.transport} was skipped: ${skipped.why}`);
   const [there, back] = [await sender.line("done"), await receiver.line("done")];
@@ -224,6 +224,13 @@ function strings(value: unknown): readonly string[] {
 
 function skippedOf(value: unknown): readonly Skipped[] {
   return Array.isArray(value) ? value as readonly Skipped[] : [];
+}
+
+/** A file of one piece gives the reader nothing between which there could be a silence. */
+function silencesText(silences: readonly number[]): string {
+  if (silences.length === 0) return "too short for a silence";
+  const median = quantile(Float64Array.from(silences).sort(), 0.5);
+  return `silences seen by the reader p50 ${formatNanoseconds(median)}, longest ${formatNanoseconds(Math.max(...silences))}`;
 }
 
 function epochsText(value: unknown): string {

@@ -259,6 +259,8 @@ describe("demo", () => {
       await run("bun", ["demo", "--requests", "10", "--transport", "unix", "--file", file, "--json"], { timeoutMs: 60_000 }),
     ) as Record<string, unknown>;
     assert.deepEqual([report["transport"], (report["file"] as Record<string, unknown>)["size_bytes"]], ["unix", 12]);
+    const { moves, skipped } = report["walk"] as Record<string, unknown>;
+    assert.deepEqual([moves, skipped], [TRANSPORTS.length, []], "it goes everywhere and back");
   });
 });
 
