@@ -30,6 +30,13 @@ export function parseLastCpu(text: string | undefined): number | undefined {
   return Number.isInteger(cpu) && cpu >= 0 ? cpu : undefined;
 }
 
+/** What all threads of a process have run, of /proc/PID/stat: its 14th and 15th fields, in ticks. */
+export function parseProcessTicks(text: string | undefined): number | undefined {
+  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
+  const ticks = Number(fields?.[11] ?? NaN) + Number(fields?.[12] ?? NaN);
+  return Number.isFinite(ticks) && ticks >= 0 ? ticks : undefined;
+}
+
 /** One CPU since the machine started, in ticks. */
 export interface CpuTicks {
   readonly busy: number;
@@ -64,11 +71,14 @@ export interface ThreadSight {
   /** Shares of the time since the look before; undefined at the first. */
   readonly ran: number | undefined;
   readonly delayed: number | undefined;
+  /** The whole process, compilers and collectors included: what it runs is nobody else's load. May be over 1. */
+  readonly processRan: number | undefined;
   readonly cgroup: string | undefined;
 }
 
 interface Known {
   times: ThreadTimes | undefined;
+  ticks: number | undefined;
   atMs: number;
   sight: ThreadSight;
   cgroup: string | undefined;
@@ -140,20 +150,24 @@ export class Kernel {
     const elapsedNs = (this.#nowMs - (known?.atMs ?? this.#nowMs)) * 1e6;
     const share = (now: number | undefined, before: number | undefined) =>
       now === undefined || before === undefined || elapsedNs <= 0 ? undefined : Math.min(1, Math.max(0, (now - before) / elapsedNs));
+    const stat = this.#io.read(`/proc/${pid}/stat`);
+    const ticks = parseProcessTicks(stat);
+    const elapsedTicks = elapsedNs * TICKS_PER_S / 1e9;
     const cgroup = known?.cgroup ?? parseCgroup(this.#io.read(`/proc/${pid}/cgroup`));
     const sight: ThreadSight = {
-      cpu: parseLastCpu(this.#io.read(`/proc/${pid}/stat`)) ?? placeHint,
+      cpu: parseLastCpu(stat) ?? placeHint,
       affinity: this.#io.affinity(pid),
       ran: share(times?.ranNs, known?.times?.ranNs),
       delayed: share(times?.waitedNs, known?.times?.waitedNs),
+      processRan: ticks === undefined || known?.ticks === undefined || elapsedTicks <= 0 ? undefined : (ticks - known.ticks) / elapsedTicks,
       cgroup,
     };
-    this.#known.set(pid, { times, atMs: this.#nowMs, sight, cgroup });
+    this.#known.set(pid, { times, ticks, atMs: this.#nowMs, sight, cgroup });
     this.#round.set(pid, sight);
     return sight;
   }
 
-  /** What the CPUs that a thread may use do for others than the threads known here: their mean. */
+  /** What the CPUs that a thread may use do for others than the processes known here: their mean. */
   otherBusy(affinity: readonly number[] | undefined, cpu: number | undefined): { readonly busy: number; readonly steal: number } {
     const cpus = affinity ?? (cpu === undefined ? [] : [cpu]);
     let [busy, steal, counted] = [0, 0, 0];
@@ -165,7 +179,9 @@ export class Kernel {
       counted += 1;
     }
     if (counted === 0) return { busy: 0, steal: 0 };
-    for (const { sight } of this.#known.values()) if (sight.cpu !== undefined && cpus.includes(sight.cpu)) busy -= sight.ran ?? 0;
+    for (const { sight: { cpu: at, ran = 0, processRan = 0 } } of this.#known.values()) {
+      if (at !== undefined && cpus.includes(at)) busy -= Math.max(ran, processRan);
+    }
     return { busy: Math.min(1, Math.max(0, busy / counted)), steal };
   }
 

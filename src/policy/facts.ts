@@ -103,9 +103,13 @@ export function requestShare({ directions: [a, b] }: FlowFacts): number {
   return talks * (1 - Math.min(1, 4 * Math.max(a.blockedShare, b.blockedShare)));
 }
 
-/** The share of time in which an end has to wait for a CPU, or would if it had something to do. */
+/** Up to here others are no load: compilers and collectors of the ends' own programs, and ticks counted for the wrong one. A hog takes half. */
+export const QUIET_SHARE = 0.3;
+
+/** How much others load the ends' CPUs, from 0 (they are as good as alone) to 1 (somebody always runs there). */
 export function loadOf({ ends }: FlowFacts): number {
-  return Math.min(1, Math.max(...ends.map((end) => Math.max(end.otherBusyShare, end.stealShare))));
+  const busiest = Math.max(...ends.map((end) => Math.max(end.otherBusyShare, end.stealShare)));
+  return Math.min(1, Math.max(0, (busiest - QUIET_SHARE) / (1 - QUIET_SHARE)));
 }
 
 /** How surely the ends share a core. */

@@ -1,13 +1,23 @@
 /** What the kernel says about threads and CPUs, as the broker understands it; a made-up /proc. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { Kernel, parseCgroup, parseCpuTicks, parseLastCpu, parsePressure, parseSchedstat } from "../../src/broker/kernel.ts";
+import {
+  Kernel,
+  parseCgroup,
+  parseCpuTicks,
+  parseLastCpu,
+  parsePressure,
+  parseProcessTicks,
+  parseSchedstat,
+} from "../../src/broker/kernel.ts";
 
 describe("lines of /proc", () => {
   test("schedstat, stat with any name, pressure, cgroup", () => {
     assert.deepEqual(parseSchedstat("1200 300 7\n"), { ranNs: 1200, waitedNs: 300 });
     const stat = `77 (a ) name (x) S ${Array.from({ length: 49 }, (_, index) => index + 4).join(" ")}`;
     assert.equal(parseLastCpu(stat), 39, "the 39th field");
+    assert.equal(parseProcessTicks(stat), 14 + 15);
+    assert.equal(parseProcessTicks("7 (x) S"), undefined);
     assert.equal(parsePressure("some avg10=12.50 avg60=1.00 avg300=0.00 total=5\nfull avg10=0.00"), 0.125);
     assert.equal(parseCgroup("1:name=x:/old\n0::/user.slice/a\n"), "/user.slice/a");
     const ticks = parseCpuTicks("cpu  9 9 9 9\ncpu0 10 1 5 100 7 2 3 4 0 0\ncpu12 1 0 0 9 0 0 0 0 0 0\nintr 5 0 0\n");
