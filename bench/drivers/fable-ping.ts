@@ -43,25 +43,33 @@ async function pongSpinning(handle: Handle, job: Job): Promise<void> {
   end.assertRight();
 }
 
+/** Whole words that are all compared have loops of their own here: calls through fields cost some 30 ns a message in Deno. */
 class SpinningEnd {
   readonly #writer: Writer;
   readonly #reader: Reader;
   readonly #size: number;
-  readonly #out: Memory;
-  readonly #in: Memory;
+  readonly #outMemory: Memory;
+  readonly #inMemory: Memory;
+  readonly #out: Float64Array;
+  readonly #in: Float64Array;
   readonly #outBytes: Uint8Array;
   readonly #inBytes: Uint8Array;
   readonly #isRight: typeof isFilled;
+  readonly #direct: boolean;
   #wrong = 0;
 
   constructor(handle: Handle, job: Job) {
     this.#writer = handle.writer();
     this.#reader = handle.reader();
     this.#size = job.sizeBytes;
-    this.#out = messageMemory(job.sizeBytes);
-    this.#in = messageMemory(job.sizeBytes);
-    this.#outBytes = this.#out.bytes.subarray(0, job.sizeBytes);
-    this.#inBytes = this.#in.bytes.subarray(0, job.sizeBytes);
+    this.#outMemory = messageMemory(job.sizeBytes);
+    this.#inMemory = messageMemory(job.sizeBytes);
+    this.#out = this.#outMemory.words;
+    this.#in = this.#inMemory.words;
+    this.#direct = job.sizeBytes % WORD_BYTES === 0 && job.check !== "plain";
+    const cut = ({ bytes }: Memory): Uint8Array => bytes.length === job.sizeBytes ? bytes : bytes.subarray(0, job.sizeBytes);
+    this.#outBytes = cut(this.#outMemory);
+    this.#inBytes = cut(this.#inMemory);
     this.#isRight = job.check === "plain" ? isNumbered : isFilled;
   }
 
@@ -71,7 +79,9 @@ class SpinningEnd {
   }
 
   put(sequence: number): void {
-    fill(this.#out, 0, this.#size, sequence);
+    const out = this.#out;
+    if (this.#direct) { for (let i = 0; i < out.length; i++) out[i] = sequence; }
+    else fill(this.#outMemory, 0, this.#size, sequence);
     while (!this.#writer.post(this.#outBytes));
   }
 
@@ -82,13 +92,16 @@ class SpinningEnd {
       if (reader.ended) throw new Error("the other end went away");
       size = reader.take(this.#inBytes);
     }
-    const sequence = this.#in.words[0]!;
-    if (size !== this.#size || !this.#isRight(this.#in, 0, size, sequence)) this.#wrong++;
+    const words = this.#in;
+    const sequence = words[0]!;
+    if (size !== this.#inBytes.length) this.#wrong++;
+    if (this.#direct) { for (let i = 1; i < words.length; i++) if (words[i] !== sequence) this.#wrong++; }
+    else if (!this.#isRight(this.#inMemory, 0, this.#size, sequence)) this.#wrong++;
     return sequence;
   }
 
   assertRight(): void {
-    if (this.#wrong !== 0) throw new Error(`${this.#wrong} messages arrived damaged or out of order`);
+    if (this.#wrong !== 0) throw new Error(`${this.#wrong} words or messages arrived damaged or out of order`);
   }
 }
 
