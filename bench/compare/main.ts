@@ -142,10 +142,12 @@ async function measure(
     title,
     ...(bytes === undefined ? {} : { bytes }),
     commands: commands.map((command) => {
+      // Where this checkout lies is nobody's business.
+      const line = command.line.replaceAll(`${root}/`, "");
       const reason = wrong.get(command) ?? (times.get(command)!.length === 0 ? "not reached before it was ended" : undefined);
       return reason === undefined
-        ? timed(command.name, command.line, times.get(command)!, bytes)
-        : notTimed(command.name, command.line, reason);
+        ? timed(command.name, line, times.get(command)!, bytes)
+        : notTimed(command.name, line, reason);
     }),
   }));
 }
