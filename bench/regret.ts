@@ -72,7 +72,7 @@ async function measureAll(
 ): Promise<void> {
   const service = await connectNameService(loadNative(), {
     socket: place.socket,
-    command: JSON.parse(place.environment.FABLE_BROKER_COMMAND),
+    command: place.command,
   });
   service.setRef(true);
   let ends: Ends | undefined;

@@ -14,6 +14,7 @@ import { connectNameService } from "../src/naming/client.ts";
 import { loadNative } from "../src/native/load.ts";
 import { describeEnvironment } from "./runner/environment.ts";
 import { Place, Told } from "./runner/told.ts";
+import { percentile } from "./drivers/clock.ts";
 import type { Answer, Order } from "./scale/end.ts";
 
 const { values } = parseArgs({
@@ -45,10 +46,6 @@ function look(pid: number): { readonly residentBytes: number; readonly cpuMs: nu
     residentBytes: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024,
     cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
   };
-}
-
-function quantile(sorted: readonly number[], q: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(q * sorted.length))] ?? Number.NaN;
 }
 
 /** Asks until a broker answers and has everything; how long that took. */
@@ -122,15 +119,15 @@ async function measure(ends: readonly End[]) {
     programs,
     registrations_per_s: names / (registerMs / 1000),
     connections_per_s: flows / (connectMs / 1000),
-    connect_p50_ms: quantile(took, 0.5),
-    connect_p99_ms: quantile(took, 0.99),
+    connect_p50_ms: percentile(took, 0.5),
+    connect_p99_ms: percentile(took, 0.99),
     broker_resident_bytes: after.residentBytes,
     broker_idle_cores: (after.cpuMs - before.cpuMs) / IDLE_MS,
     answered_before_kill: answeredBefore,
     everything_back_ms: backMs,
     answered_after_kill: answeredAfter,
-    connect_after_p50_ms: quantile(again, 0.5),
-    connect_after_p99_ms: quantile(again, 0.99),
+    connect_after_p50_ms: percentile(again, 0.5),
+    connect_after_p99_ms: percentile(again, 0.99),
     new_broker_resident_bytes: look(place.broker ?? 0).residentBytes,
   };
 }

@@ -4,9 +4,9 @@
  *
  *     bun bench/policy/reaction.ts [--rounds N] [--runtimes bun,deno] [--transport NAME|auto]
  */
-import { type ChildProcess, spawn } from "node:child_process";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { Hog } from "../../src/cli/hog.ts";
 import { loadNative } from "../../src/native/load.ts";
 import { type Program, type RuntimeName, sleep, World } from "../../tests/process/harness.ts";
 
@@ -49,7 +49,7 @@ async function round(): Promise<readonly Change[]> {
       confine(asker.pid, a);
       confine(answerer.pid, b);
     };
-    let hog: ChildProcess | undefined;
+    let hog: Hog | undefined;
     const changes: Change[] = [];
     for (
       const [change, make] of [
@@ -57,12 +57,9 @@ async function round(): Promise<readonly Change[]> {
         ["on one core", () => place(0, 0)],
         ["apart again", () => place(0, 1)],
         ["a hog comes", () => {
-          hog = spawn("/bin/sh", ["-c", "while kill -0 $PPID; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done"], {
-            stdio: "ignore",
-          });
-          confine(hog.pid ?? 0, 1);
+          hog = new Hog(1);
         }],
-        ["the hog leaves", () => void hog?.kill("SIGKILL")],
+        ["the hog leaves", () => void hog?.stop()],
       ] as const
     ) changes.push(await observe(change, make, [asker, answerer]));
     asker.tell({ op: "stop" });

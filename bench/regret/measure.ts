@@ -1,8 +1,6 @@
 /** One cell of `fable bench regret`: every transport by hand, then the policy's choice beside the best. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Hog } from "../../src/cli/hog.ts";
 import type { BrokerService, FlowEntry } from "../../src/naming/service.ts";
 import { TRANSPORT_NAMES, type TransportName } from "../../src/transport/transport.ts";
 import { probe } from "../runner/native.ts";
@@ -78,20 +76,6 @@ export class Ends {
 
   async stop(): Promise<void> {
     await Promise.all(this.#sides.map((side) => side.stop()));
-  }
-}
-
-/** A program that does nothing but keep a core busy. */
-export class Hog {
-  readonly #child: ChildProcess;
-
-  constructor(core: number) {
-    this.#child = spawn("taskset", ["-c", String(core), process.execPath, "-e", "for (;;);"], { stdio: "ignore" });
-  }
-
-  async stop(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, "exit");
   }
 }
 

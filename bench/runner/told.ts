@@ -49,7 +49,9 @@ export async function obeyLines<Order, Answer>(obey: (order: Order) => Promise<A
 export class Place {
   readonly folder = mkdtempSync(join(tmpdir(), "fable-bench-"));
   readonly socket = join(this.folder, "broker.sock");
-  readonly environment = { FABLE_SOCKET: this.socket, FABLE_BROKER_COMMAND: JSON.stringify([join(root, "bin/fable")]) };
+  /** What starts a broker here. */
+  readonly command: readonly string[] = [join(root, "bin/fable")];
+  readonly environment = { FABLE_SOCKET: this.socket, FABLE_BROKER_COMMAND: JSON.stringify(this.command) };
 
   /** The broker's process, as its command line says; undefined if there is none. */
   get broker(): number | undefined {

@@ -23,17 +23,22 @@ export function parseSchedstat(text: string | undefined): ThreadTimes | undefine
   return match === null ? undefined : { ranNs: Number(match[1]), waitedNs: Number(match[2]) };
 }
 
-/** The CPU of /proc/PID/stat: the 39th field, after a name that may contain anything. */
+/** The fields of /proc/PID/stat behind the name, which may contain anything: the first is the third. */
+function statFields(text: string | undefined): readonly string[] {
+  return text?.slice(text.lastIndexOf(")") + 2).split(" ") ?? [];
+}
+
+/** The CPU of /proc/PID/stat: its 39th field. */
 export function parseLastCpu(text: string | undefined): number | undefined {
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
-  const cpu = fields?.[36] === undefined ? NaN : Number(fields[36]);
+  const field = statFields(text)[36];
+  const cpu = field === undefined ? NaN : Number(field);
   return Number.isInteger(cpu) && cpu >= 0 ? cpu : undefined;
 }
 
 /** What all threads of a process have run, of /proc/PID/stat: its 14th and 15th fields, in ticks. */
 export function parseProcessTicks(text: string | undefined): number | undefined {
-  const fields = text?.slice(text.lastIndexOf(")") + 2).split(" ");
-  const ticks = Number(fields?.[11] ?? NaN) + Number(fields?.[12] ?? NaN);
+  const [user = NaN, system = NaN] = statFields(text).slice(11, 13).map(Number);
+  const ticks = user + system;
   return Number.isFinite(ticks) && ticks >= 0 ? ticks : undefined;
 }
 

@@ -2,8 +2,6 @@
  * The two programs that `fable calibrate` starts: one answers whatever comes, the other measures. They talk as programs do that use this library,
  * with `send` and `receive` in an event loop, and pin themselves where the plan wants them. Results go to stdout in lines of JSON.
  */
-import { type ChildProcess, spawn } from "node:child_process";
-import process from "node:process";
 import { isFableError } from "../errors.ts";
 import { loadNative } from "../native/load.ts";
 import { SHARED, TRANSPORTS } from "../policy/facts.ts";
@@ -12,6 +10,8 @@ import { PATTERNS } from "../policy/table.ts";
 import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
 import { type Sample, samplesOf, type Stage, stages } from "./calibrate-plan.ts";
+import { Hog } from "./hog.ts";
+import { say } from "./lines.ts";
 import { UsageError } from "./usage.ts";
 
 const NAME = "xio://calibrate/answer";
@@ -43,19 +43,14 @@ export interface CalibrateEndOptions {
 export async function calibrateEnd(role: string, options: CalibrateEndOptions): Promise<void> {
   if (role === "answer") return await answer();
   if (role !== "measure") throw new UsageError(`"${role}" is no part of a calibration`);
-  const hogs = new Hogs();
-  try {
-    const chosen = options.transports.split(",");
-    const plan = stages(options.cpus.split(",").map(Number), TRANSPORTS.filter((transport) => chosen.includes(transport)));
-    await measureAll(options.seconds * 1000, plan, hogs);
-  } finally {
-    hogs.stop();
-  }
+  const chosen = options.transports.split(",");
+  const plan = stages(options.cpus.split(",").map(Number), TRANSPORTS.filter((transport) => chosen.includes(transport)));
+  await measureAll(options.seconds * 1000, plan);
 }
 
 async function answer(): Promise<void> {
   const listener = await listen(NAME);
-  say({ event: "listening" });
+  say("listening");
   const serve = async (handle: Handle) => {
     for await (const message of handle) {
       if (message[0] === PIN) library.pin(message[1] ?? 0);
@@ -66,7 +61,7 @@ async function answer(): Promise<void> {
   await Promise.all([serve(await listener.accept()), serve(await listener.accept())]);
 }
 
-async function measureAll(budgetMs: number, plan: readonly Stage[], hogs: Hogs): Promise<void> {
+async function measureAll(budgetMs: number, plan: readonly Stage[]): Promise<void> {
   const handles = {
     trusted: await connect(NAME, { ringBytes: LARGEST_RING_BYTES }),
     untrusted: await connect(NAME, { trust: "untrusted", ringBytes: LARGEST_RING_BYTES }),
@@ -76,25 +71,29 @@ async function measureAll(budgetMs: number, plan: readonly Stage[], hogs: Hogs):
   let left = plan.reduce((sum, stage) => sum + samplesOf(stage), 0);
   const all = left;
   let place: Stage["setting"] | undefined;
-  for (const stage of plan) {
-    if (stage.setting !== place) {
-      // Nobody is moved about while a hog is in the way.
-      hogs.stop();
-      await pinBoth(handles.trusted, stage.setting.cpus);
-      if (stage.setting.hogCpu !== undefined) hogs.start(stage.setting.hogCpu);
-      place = stage.setting;
+  let hog: Hog | undefined;
+  try {
+    for (const stage of plan) {
+      if (stage.setting !== place) {
+        place = stage.setting;
+        // Nobody is moved about while a hog is in the way.
+        await hog?.stop();
+        await pinBoth(handles.trusted, place.cpus);
+        hog = place.hogCpu === undefined ? undefined : new Hog(place.hogCpu);
+      }
+      const perSampleMs = ((until - performance.now()) / left) * MEASURING_SHARE;
+      await measure(handles[stage.trust], stage, Math.min(SAMPLE_MS, Math.max(LEAST_SAMPLE_MS, perSampleMs)));
+      left -= samplesOf(stage);
+      say("progress", { done: all - left, of: all });
     }
-    const perSampleMs = ((until - performance.now()) / left) * MEASURING_SHARE;
-    await measure(handles[stage.trust], stage, Math.min(SAMPLE_MS, Math.max(LEAST_SAMPLE_MS, perSampleMs)));
-    left -= samplesOf(stage);
-    say({ event: "progress", done: all - left, of: all });
+  } finally {
+    await hog?.stop();
   }
-  hogs.stop();
   for (const handle of Object.values(handles)) {
     await handle.reconfigure("mempipe");
     await handle.close();
   }
-  say({ event: "done" });
+  say("done");
 }
 
 async function measure(handle: Handle, stage: Stage, ms: number): Promise<void> {
@@ -104,14 +103,14 @@ async function measure(handle: Handle, stage: Stage, ms: number): Promise<void> 
   } catch (error) {
     // What this machine does not have is not in its table.
     if (!isFableError(error)) throw error;
-    return say({ event: "skipped", transport, why: error.message });
+    return say("skipped", { transport, why: error.message });
   }
   const trust = SHARED.has(transport) ? stage.trust : "n/a";
   for (const sizeBytes of stage.sizesBytes) {
     for (const pattern of PATTERNS) {
       const ns = await typical(handle, pattern, sizeBytes, ms);
       const found: Sample = { transport, trust, pattern, placement, load: hogCpu === undefined ? "idle" : "hog", sizeBytes, ns };
-      say({ event: "sample", ...found });
+      say("sample", found);
     }
   }
 }
@@ -164,30 +163,4 @@ async function pinBoth(handle: Handle, [own, others]: readonly [number, number])
   [message[0], message[1]] = [PIN, others];
   await handle.send(message);
   await handle.receive();
-}
-
-/** Programs that never sleep. They look after their parent, in case it is killed. */
-class Hogs {
-  #hog: ChildProcess | undefined;
-
-  start(cpu: number): void {
-    const program = "while kill -0 $PPID 2>/dev/null; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done";
-    this.#hog = spawn("/bin/sh", ["-c", program], { stdio: "ignore" });
-    if (this.#hog.pid !== undefined) library.thread_confine(this.#hog.pid, maskOf(cpu), 8);
-  }
-
-  stop(): void {
-    this.#hog?.kill("SIGKILL");
-    this.#hog = undefined;
-  }
-}
-
-function maskOf(cpu: number): Uint32Array {
-  const words = new Uint32Array(8);
-  words[cpu >>> 5] = 1 << (cpu & 31);
-  return words;
-}
-
-function say(value: object): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
 }

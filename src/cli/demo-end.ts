@@ -8,14 +8,13 @@
  */
 import { createHash } from "node:crypto";
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
-import process from "node:process";
-import { loadNative } from "../native/load.ts";
 import { transportByName } from "../transport/registry.ts";
 import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
-import { answerer, asker, hog } from "./demo-hog.ts";
+import { answerer, asker } from "./demo-hog.ts";
 import { Silences, Walk } from "./demo-walk.ts";
 import { quantile } from "./format.ts";
+import { nowNs, say } from "./lines.ts";
 import { UsageError } from "./usage.ts";
 
 export const RECEIVER = "xio://demo/receiver";
@@ -39,7 +38,6 @@ export async function demoEnd(role: string, options: DemoEndOptions): Promise<vo
   else if (role === "receiver") await receiver(file, requests);
   else if (role === "asker") await asker();
   else if (role === "answerer") await answerer();
-  else if (role === "hog") hog();
   else throw new UsageError(`"${role}" is no part of the demo`);
 }
 
@@ -70,7 +68,7 @@ async function sender(file: string, requests: number, transport: string | undefi
  */
 async function sendFile(handle: Handle, fd: number, walk?: Walk): Promise<void> {
   const size = fstatSync(fd).size;
-  const start = now();
+  const start = nowNs();
   await handle.send(new Uint8Array(new BigUint64Array([BigInt(size)]).buffer));
   let messages = 1;
   let told = 0;
@@ -91,7 +89,7 @@ async function sendFile(handle: Handle, fd: number, walk?: Walk): Promise<void> 
   }
   const taken = await handle.receive({ timeoutMs: WAIT_MS });
   if (taken === undefined) throw new Error("the receiver went away");
-  const ns = now() - start;
+  const ns = nowNs() - start;
   // Not before: the other direction leaves its path when everything in it was read.
   await walk?.finish();
   if (walk === undefined) say("sent", { bytes: size, messages, ns });
@@ -105,10 +103,10 @@ async function askMany(handle: Handle, requests: number): Promise<void> {
   const view = new DataView(request.buffer);
   const writer = handle.writer();
   const reader = handle.reader();
-  const start = now();
+  const start = nowNs();
   let told = start;
   for (let n = 0; n < requests; n++) {
-    const begin = now();
+    const begin = nowNs();
     view.setUint32(0, n, true);
     let at = writer.reserve(REQUEST_BYTES);
     while (at < 0 && await writer.wait({ timeoutMs: WAIT_MS })) at = writer.reserve(REQUEST_BYTES);
@@ -119,21 +117,21 @@ async function askMany(handle: Handle, requests: number): Promise<void> {
     if (reader.length !== REQUEST_BYTES || reader.view.getUint32(reader.offset, true) !== (n ^ 0x5a5a5a5a) >>> 0) {
       throw new Error(`the answer to request ${n} is wrong`);
     }
-    const end = now();
+    const end = nowNs();
     times[n] = end - begin;
     if (end - told > 200e6) {
       told = end;
       say("progress", { requests: n });
     }
   }
-  const ns = now() - start;
+  const ns = nowNs() - start;
   times.sort();
   say("asked", { requests, ns, p50_ns: quantile(times, 0.5), p99_ns: quantile(times, 0.99), p999_ns: quantile(times, 0.999) });
 }
 
 async function receiver(file: string, requests: number): Promise<void> {
   const listener = await listen(RECEIVER, { ringBytes: RING_BYTES, timeoutMs: WAIT_MS });
-  say("listening", {});
+  say("listening");
   const handle = await listener.accept({ timeoutMs: WAIT_MS });
   const fd = openSync(file, "w+");
   try {
@@ -163,7 +161,7 @@ async function receiveFile(handle: Handle, fd: number, silences?: Silences): Pro
   while (got < size) {
     const buffers = handle.getReadBuf();
     if (buffers.length === 0 && !await handle.waitReadable({ timeoutMs: WAIT_MS })) throw new Error("the sender went away");
-    if (buffers.length !== 0) silences?.note(now());
+    if (buffers.length !== 0) silences?.note(nowNs());
     for (const buffer of buffers) {
       for (let done = 0; done < buffer.size;) done += writeSync(fd, buffer.bytes, done, buffer.size - done, got + done);
       got += buffer.size;
@@ -200,12 +198,4 @@ function hashOf(fd: number): string {
     hash.update(chunk.subarray(0, count));
     at += count;
   }
-}
-
-function now(): number {
-  return Number(loadNative().library.now_ns());
-}
-
-function say(event: string, value: Readonly<Record<string, unknown>>): void {
-  process.stdout.write(`${JSON.stringify({ event, ...value })}\n`);
 }

@@ -9,6 +9,8 @@ import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
 import type { Actor, Stage } from "./demo-stage.ts";
 import { formatCount, formatNanoseconds } from "./format.ts";
+import { Hog } from "./hog.ts";
+import { nowNs, say } from "./lines.ts";
 import type { Output } from "./output.ts";
 import type { FoundRuntime } from "./runtimes.ts";
 
@@ -45,12 +47,15 @@ export async function playHog(
   await asker.line("connected");
   const busy = await untilCalm(asker);
   if (busy !== undefined) return skip(output, `the CPUs are busy as it is, and the policy chose ${busy}`);
-  const hog = stage.start("hog", cast.bun, ["demo-end", "hog"]);
-  const arrived = await moved(asker, Number((await hog.line("busy"))["at_ns"]));
-  await pause(SHOW_MS);
-  hog.kill("SIGKILL");
-  await hog.gone();
-  const left = arrived === null ? null : await moved(asker, now());
+  const hog = new Hog(HOG_CPU);
+  let arrived: Moved | null;
+  try {
+    arrived = await moved(asker, nowNs());
+    await pause(SHOW_MS);
+  } finally {
+    await hog.stop();
+  }
+  const left = arrived === null ? null : await moved(asker, nowNs());
   asker.kill("SIGTERM");
   const { requests } = await asker.line("asked");
   output.line(
@@ -94,11 +99,11 @@ export async function asker(): Promise<void> {
   loadNative().library.pin(0);
   const handle = await connect(NAME, { transport: SPIN, timeoutMs: WAIT_MS });
   handle.onReconfiguration(({ phase, direction, to }) => {
-    if (phase === "moved" && direction === "outgoing") say("moved", { to, at_ns: now() });
+    if (phase === "moved" && direction === "outgoing") say("moved", { to, at_ns: nowNs() });
   });
   let stopped = false;
   process.once("SIGTERM", () => (stopped = true));
-  say("connected", {});
+  say("connected");
   const request = new Uint8Array(REQUEST_BYTES);
   const view = new DataView(request.buffer);
   let requests = 0;
@@ -120,28 +125,13 @@ export async function asker(): Promise<void> {
 export async function answerer(): Promise<void> {
   loadNative().library.pin(HOG_CPU);
   const listener = await listen(NAME, { timeoutMs: WAIT_MS });
-  say("listening", {});
+  say("listening");
   const handle: Handle = await listener.accept({ timeoutMs: WAIT_MS });
   for await (const request of handle) await handle.send(request);
   await handle.close();
   await listener.close();
 }
 
-/** `demo-end hog`: busy until it is killed. */
-export function hog(): never {
-  loadNative().library.pin(HOG_CPU);
-  say("busy", { at_ns: now() });
-  for (;;);
-}
-
 function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
-}
-
-function now(): number {
-  return Number(loadNative().library.now_ns());
-}
-
-function say(event: string, value: Readonly<Record<string, unknown>>): void {
-  process.stdout.write(`${JSON.stringify({ event, ...value })}\n`);
 }

@@ -3,11 +3,11 @@
  * How fast that goes on a quiet machine, `bench/policy/reaction.ts` measures.
  */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
+import { Hog } from "../../src/cli/hog.ts";
 import type { FlowEntry } from "../../src/naming/service.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Explanation } from "../../src/policy/explain.ts";
@@ -100,16 +100,13 @@ test("a spin whose core somebody else wants is moved to where it sleeps, and is 
     const both = await talk(world, ["bun", "bun"], "mempipe-spin");
     pin(both.asker, 0);
     pin(both.answerer, 1);
-    const hog = spawn("/bin/sh", ["-c", "while kill -0 $PPID; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done"], {
-      stdio: "ignore",
-    });
+    const hog = new Hog(1);
     try {
-      library.thread_confine(hog.pid ?? 0, Uint32Array.of(2), 1);
       await until(() => moves(both.asker).length > 0, "it moves", 20_000);
       await sleep(1000);
       assert.equal(moves(both.asker).at(-1), "mempipe-futex");
     } finally {
-      hog.kill("SIGKILL");
+      await hog.stop();
     }
     await sleep(1000);
     // Whatever else runs here may have come and gone once, too.
