@@ -5,10 +5,10 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { connectNameService } from "../src/naming/client.ts";
-import type { BrokerService } from "../src/naming/service.ts";
 import { loadNative } from "../src/native/load.ts";
 import { type RegretCell, type Situation, situations, summarise, titleOf } from "./regret/grid.ts";
 import { type Effort, Ends, measureCell } from "./regret/measure.ts";
+import { calibrated } from "./regret/table.ts";
 import { describeEnvironment } from "./runner/environment.ts";
 import { aligned } from "./runner/table.ts";
 import { Place } from "./runner/told.ts";
@@ -44,10 +44,8 @@ export async function runRegret(options: RegretOptions): Promise<{ readonly fail
   const failed: string[] = [];
   const place = new Place();
   try {
-    for (const trust of ["trusted", "untrusted"] as const) {
-      const own = wanted.filter((situation) => situation.trust === trust);
-      if (own.length > 0) await measureAll(place, own, quick ? QUICK : THOROUGH, cells, failed, () => stopped);
-    }
+    await calibrated(place);
+    await measureAll(place, wanted, quick ? QUICK : THOROUGH, cells, failed, () => stopped);
   } finally {
     process.off("SIGINT", stop);
     await place.close();
@@ -81,7 +79,7 @@ async function measureAll(
       if (stopped()) return;
       line(`${index + 1}/${wanted.length} ${titleOf(situation)}`);
       try {
-        ends ??= await meet(service, place, situation);
+        ends ??= new Ends(service, place.environment);
         cells.push(await measureCell(ends, situation, effort));
       } catch (error) {
         failed.push(error instanceof Error ? error.message : String(error));
@@ -94,14 +92,6 @@ async function measureAll(
     await ends?.stop();
     await service.close();
   }
-}
-
-let meetings = 0;
-
-async function meet(service: BrokerService, place: Place, { trust }: Situation): Promise<Ends> {
-  const ends = new Ends(service, place.environment);
-  await ends.meet(`xio://regret/${++meetings}`, trust);
-  return ends;
 }
 
 function report(cells: readonly RegretCell[], failed: readonly string[], quick: boolean): void {

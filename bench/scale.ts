@@ -12,9 +12,9 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { connectNameService } from "../src/naming/client.ts";
 import { loadNative } from "../src/native/load.ts";
+import { percentile } from "./drivers/clock.ts";
 import { describeEnvironment } from "./runner/environment.ts";
 import { Place, Told } from "./runner/told.ts";
-import { percentile } from "./drivers/clock.ts";
 import type { Answer, Order } from "./scale/end.ts";
 
 const { values } = parseArgs({

@@ -27,7 +27,7 @@ const QUIET_MS = 600;
 const MOVE_TIMEOUT_MS = 10_000;
 const SETTLE_RUN_S = 0.2;
 
-/** Two programs with a channel by hand and one by policy, of one trust. */
+/** Two programs that have, for each cell, a channel by hand and one by policy: what the policy did in other cells is no part of this one. */
 export class Ends {
   readonly #service: BrokerService;
   readonly #sides: readonly [Told<Order, Answer>, Told<Order, Answer>];
@@ -41,6 +41,7 @@ export class Ends {
 
   async meet(name: string, trust: "trusted" | "untrusted"): Promise<void> {
     const [caller, listener] = this.#sides;
+    await Promise.all(this.#sides.map((side) => side.tell({ op: "part" })));
     await listener.tell({ op: "listen", name, trust });
     for (const lane of ["hand", "policy"] as const) {
       const [{ flow = "" }] = await Promise.all([
@@ -79,6 +80,8 @@ export class Ends {
   }
 }
 
+let meetings = 0;
+
 export async function measureCell(ends: Ends, situation: Situation, effort: Effort): Promise<RegretCell> {
   for (let attempt = 0;; attempt++) {
     const before = await probe(situation.cores);
@@ -94,6 +97,7 @@ async function measureOnce(
   effort: Effort,
 ): Promise<Omit<RegretCell, "placement_before_ns" | "placement_after_ns">> {
   await ends.pin(situation.cores);
+  await ends.meet(`xio://regret/${++meetings}`, situation.trust);
   const hog = situation.hog === null ? undefined : new Hog(situation.hog);
   try {
     const rates = await everyTransport(ends, situation, effort);
