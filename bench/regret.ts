@@ -10,6 +10,7 @@ import { type RegretCell, type Situation, situations, summarise, titleOf } from 
 import { type Effort, Ends, measureCell } from "./regret/measure.ts";
 import { calibrated } from "./regret/table.ts";
 import { describeEnvironment } from "./runner/environment.ts";
+import { assertWritable } from "./runner/report.ts";
 import { aligned } from "./runner/table.ts";
 import { Place } from "./runner/told.ts";
 
@@ -20,6 +21,7 @@ export interface RegretOptions {
   readonly only?: string;
   /** A path, or "-" for stdout. */
   readonly json?: string;
+  readonly html?: string;
 }
 
 const THOROUGH: Effort = { seconds: 0.15, rounds: 3, scores: 5, settleMs: 4000, repeats: 2 };
@@ -29,6 +31,8 @@ const MUST = { median: 0.05, worst: 0.25 };
 const CELL_S = { thorough: 9, quick: 2.8 };
 
 export async function runRegret(options: RegretOptions): Promise<{ readonly failed: readonly string[] }> {
+  assertWritable("--json", options.json);
+  assertWritable("--html", options.html);
   const quick = options.quick === true;
   const wanted = situations().filter((situation) => titleOf(situation).includes(options.only ?? ""));
   note(
@@ -51,11 +55,16 @@ export async function runRegret(options: RegretOptions): Promise<{ readonly fail
     await place.close();
   }
   if (options.json !== "-") report(cells, failed, quick);
+  const summary = cells.length === 0 ? null : summarise(cells);
+  const whole = { environment, quick, summary, cells, failed };
   if (options.json !== undefined) {
-    const summary = cells.length === 0 ? null : summarise(cells);
-    const text = `${JSON.stringify({ environment, quick, summary, cells, failed }, undefined, 2)}\n`;
+    const text = `${JSON.stringify(whole, undefined, 2)}\n`;
     if (options.json === "-") process.stdout.write(text);
     else writeFileSync(options.json, text);
+  }
+  if (options.html !== undefined) {
+    const { writeReport } = await import("./report/report.ts");
+    await writeReport(options.html, { ...whole, failed: failed.map((reason) => ({ cell: "regret", reason })) });
   }
   return { failed };
 }

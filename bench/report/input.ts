@@ -54,6 +54,21 @@ const peerSchema = v.object({
   ratio: optional(positive),
 });
 
+/** A cell of `fable bench regret`. */
+const regretSchema = v.object({
+  pattern: v.picklist(["stream", "request"]),
+  size_bytes: positive,
+  cores,
+  hog: v.fallback(v.nullable(v.pipe(v.number(), v.integer(), v.minValue(0))), null),
+  trust: v.string(),
+  best: v.string(),
+  chosen: v.string(),
+  why: v.fallback(v.optional(v.string(), ""), ""),
+  regret: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  same_again: v.fallback(v.pipe(v.number(), v.finite(), v.minValue(0)), 0),
+  moves: count,
+});
+
 const reason = v.fallback(v.optional(v.string(), ""), "");
 /** A cell has a name; a peer has one too, and a runtime. */
 const failureSchema = v.union([
@@ -66,6 +81,7 @@ const failureSchema = v.union([
 
 export type ReadCell = v.InferOutput<typeof cellSchema>;
 export type ReadPeer = v.InferOutput<typeof peerSchema>;
+export type ReadRegret = v.InferOutput<typeof regretSchema>;
 export type Failure = v.InferOutput<typeof failureSchema>;
 
 /** The same peer may run in several runtimes. */
@@ -89,6 +105,7 @@ export interface ReadReport {
   readonly environment: Readonly<Record<string, unknown>>;
   readonly cells: readonly ReadCell[];
   readonly peers: readonly ReadPeer[];
+  readonly regrets: readonly ReadRegret[];
   readonly failed: readonly Failure[];
   /** What the machine, or the kind of cell, does not allow. */
   readonly skipped: readonly Failure[];
@@ -102,8 +119,10 @@ export interface ReadReport {
 
 export function readReport(report: unknown): ReadReport {
   const { environment, cells, peers, failed, skipped, interrupted, set_aside } = record(report);
+  const [judged, timed] = parted(cells, (cell) => "regret" in record(cell));
   const read = {
-    cells: readAll(cellSchema, cells),
+    cells: readAll(cellSchema, timed),
+    regrets: readAll(regretSchema, judged),
     peers: readAll(peerSchema, peers),
     failed: readAll(failureSchema, failed),
     skipped: readAll(failureSchema, skipped),
@@ -113,13 +132,15 @@ export function readReport(report: unknown): ReadReport {
     environment: record(environment),
     cells: measured,
     peers: read.peers.good,
+    regrets: read.regrets.good,
     failed: read.failed.good,
     skipped: read.skipped.good,
     interrupted: interrupted === true,
     setAside: v.is(v.pipe(v.number(), v.integer(), v.minValue(0)), set_aside)
       ? set_aside
       : measured.reduce((total, cell) => total + cell.set_aside, 0),
-    unreadable: read.cells.bad + read.peers.bad + read.failed.bad + read.skipped.bad + read.cells.good.length - measured.length,
+    unreadable: read.cells.bad + read.peers.bad + read.regrets.bad + read.failed.bad + read.skipped.bad + read.cells.good.length
+      - measured.length,
   };
 }
 
@@ -135,6 +156,7 @@ export function mergeReports(reports: readonly unknown[]): ReadReport {
     environment: all.find(({ environment }) => Object.keys(environment).length > 0)?.environment ?? {},
     cells: all.flatMap(({ cells }) => cells),
     peers: all.flatMap(({ peers }) => peers),
+    regrets: all.flatMap(({ regrets }) => regrets),
     failed: all.flatMap(({ failed }) => failed),
     skipped: all.flatMap(({ skipped }) => skipped),
     interrupted: all.some(({ interrupted }) => interrupted),
@@ -150,6 +172,11 @@ function machineOf(environment: Readonly<Record<string, unknown>>): string {
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? value as Record<string, unknown> : {};
+}
+
+function parted(values: unknown, is: (value: unknown) => boolean): readonly [readonly unknown[], readonly unknown[]] {
+  const all: readonly unknown[] = Array.isArray(values) ? values : [];
+  return [all.filter(is), all.filter((value) => !is(value))];
 }
 
 function readAll<T>(schema: v.GenericSchema<unknown, T>, values: unknown): { readonly good: readonly T[]; readonly bad: number } {

@@ -6,6 +6,7 @@ import { heatMaps } from "./figures/heat.ts";
 import { latencyFigure } from "./figures/latency.ts";
 import { isOurs, peersFigure, withRatios } from "./figures/peers.ts";
 import { lineFigure, tcpFigure } from "./figures/ratios.ts";
+import { regretFigure } from "./figures/regret.ts";
 import { throughputFigure } from "./figures/throughput.ts";
 import { bytes, counted, percent, size, time } from "./format.ts";
 import { behind, type Html, html, type Piece, table } from "./html.ts";
@@ -31,6 +32,7 @@ export function page(report: ReadReport): string {
     ...drivers.map((each) => throughputFigure(rows, each, each === driver)),
     tcpFigure(rows, driver),
     peersFigure(peers),
+    regretFigure(report.regrets),
   ].flatMap((figure) => figure ?? []);
   const shown = new Set(figures.map(({ id }) => id));
   const findings = [...surprisesOf(rows), ...peerFindings(peers)];
@@ -109,11 +111,14 @@ function changedCells(cells: readonly ReadCell[]): readonly ReadCell[] {
   return cells.filter((cell) => placementOf(cell) === undefined);
 }
 
-function countLine({ cells, failed }: ReadReport, peers: readonly ReadPeer[]): string {
+function countLine({ cells, regrets, failed }: ReadReport, peers: readonly ReadPeer[]): string {
   const compared = peers.filter(({ ratio }) => ratio !== undefined).length;
   const runs = cells.reduce((total, cell) => total + cell.runs.length, 0);
   return [
-    `${counted(cells.length, "cell")} measured${runs === 0 ? "" : ` in ${counted(runs, "fresh run")}`}`,
+    ...(cells.length === 0 && regrets.length > 0
+      ? []
+      : [`${counted(cells.length, "cell")} measured${runs === 0 ? "" : ` in ${counted(runs, "fresh run")}`}`]),
+    ...(regrets.length === 0 ? [] : [`${counted(regrets.length, "choice")} of the policy judged`]),
     ...(compared === 0 ? [] : [counted(compared, "comparison with a peer", "comparisons with peers")]),
     ...(failed.length === 0 ? [] : [`${failed.length} failed`]),
   ].join(" · ");

@@ -54,6 +54,7 @@ export interface RegretOptions {
   readonly only?: string;
   /** A path, or "-" for stdout. */
   readonly json?: string;
+  readonly html?: string;
 }
 
 /** `fable bench regret`. */

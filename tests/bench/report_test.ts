@@ -302,3 +302,34 @@ describe("the program", () => {
     }
   });
 });
+
+describe("regret", () => {
+  const cell = {
+    pattern: "stream",
+    size_bytes: 64,
+    cores: [0, 1],
+    hog: 1,
+    trust: "trusted",
+    best: "mempipe",
+    chosen: "pipe",
+    why: "pipe, because <b>",
+    regret: 0.31,
+    same_again: 0.02,
+    moves: 2,
+  };
+
+  test("cells with a regret are drawn apart from those that were timed, each with what was chosen and why", () => {
+    const read = readReport({ cells: [cell, { ...cell, hog: null, regret: 0 }, lat, { ...cell, regret: "much" }] });
+    assert.deepEqual([read.regrets.length, read.cells.length, read.unreadable], [2, 1, 1]);
+    const document = parsed(renderReport({ cells: [cell, { ...cell, hog: null, regret: 0 }] }));
+    const figure = document.querySelector("#regret");
+    assert.match(figure?.querySelector("p")?.textContent ?? "", /Median 16 %, worst 31 %/);
+    assert.deepEqual(all(figure!, "svg [aria-label=cell] rect").map((rect) => rect.getAttribute("fill")), [
+      "var(--kernel)",
+      "var(--shared)",
+    ]);
+    const rows = all(figure!, "tbody tr").map((row) => row.textContent);
+    assert.ok(rows[0]?.includes("stream 64 B, across cores, trusted, hog on 1") && rows[0].includes("pipe, because <b>"));
+    assert.match(document.querySelector("header")?.textContent ?? "", /2 choices of the policy judged/);
+  });
+});

@@ -6,6 +6,7 @@
  *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
  *   npm run soak -- --moves 0                       no random moves; else so many, between all transports, in one process and between two (10,000)
  *   npm run soak -- --kills 100                     so many rounds of killing in a move, at random; else all states, victims and pairs of transports; 0: none
+ *   npm run soak -- --choice 5                      minutes of free choice among hogs, pauses and kills (60); 0: none
  *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: no messages; --histories 0: no simulation
  *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
  */
@@ -18,6 +19,7 @@ import { channelPair } from "../../mod.ts";
 import { ROOT, type RuntimeName, World } from "../process/harness.ts";
 import { crashRounds } from "../process/rounds.ts";
 import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
+import { freeChoice } from "./choice.ts";
 import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakPair } from "./combinations.ts";
 import { soakKills } from "./kills.ts";
 import { wander } from "./wander.ts";
@@ -25,6 +27,7 @@ import { wander } from "./wander.ts";
 const MESSAGES = 10_000_000;
 const ROUNDS = 1000;
 const MOVES = 10_000;
+const CHOICE_MIN = 60;
 const HISTORIES = 1_000_000;
 /** Interleavings of each small program. */
 const INTERLEAVINGS = 200_000;
@@ -40,6 +43,7 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     moves: { type: "string" },
     kills: { type: "string" },
+    choice: { type: "string" },
     histories: { type: "string" },
     only: { type: "string" },
     seed: { type: "string" },
@@ -49,6 +53,7 @@ const { values } = parseArgs({
 const messages = Number(values.messages ?? MESSAGES);
 const rounds = Number(values.rounds ?? ROUNDS);
 const moves = Number(values.moves ?? MOVES);
+const choiceMin = Number(values.choice ?? CHOICE_MIN);
 const histories = Number(values.histories ?? HISTORIES);
 const seed = Number(values.seed ?? 1);
 const failures: string[] = [];
@@ -65,6 +70,7 @@ if (moves > 0 && values.only === undefined) { for (const runtimes of PAIRS) awai
 if (values.kills !== "0" && values.only === undefined) {
   await soakKills(seed, Number(values.kills ?? Number.POSITIVE_INFINITY), (name, wrong) => record(name, {}, wrong));
 }
+if (choiceMin > 0 && values.only === undefined) await soakChoice();
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
@@ -158,6 +164,17 @@ async function soakWandering(runtimes: readonly [RuntimeName, RuntimeName]): Pro
     } catch (error) {
       record(name, {}, error instanceof Error ? error.message : String(error));
     }
+  }
+}
+
+async function soakChoice(): Promise<void> {
+  const name = `${choiceMin} minutes of free choice`;
+  try {
+    const result = await freeChoice(choiceMin, seed, (line) => console.log(`  free choice: ${line}`));
+    console.log(`  ${JSON.stringify(result)}`);
+    record(name, result, undefined);
+  } catch (error) {
+    record(name, {}, error instanceof Error ? error.message : String(error));
   }
 }
 
