@@ -14,6 +14,8 @@ export interface Pace {
   readonly margin: number;
   /** No move sooner than this after the last one. */
   readonly dwellMs: number;
+  /** Nor back to where it just came from: load that has a lull is not gone. */
+  readonly returnMs: number;
   /** Moves in hand, and how long it takes to get another one. */
   readonly burst: number;
   readonly refillMs: number;
@@ -22,7 +24,7 @@ export interface Pace {
 }
 
 /** With a measured table; docs/policy.md says where the figures come from. */
-export const PACE: Pace = { moveCostMs: 5, margin: 0.1, dwellMs: 250, burst: 6, refillMs: 5000, refusedMs: 60_000 };
+export const PACE: Pace = { moveCostMs: 5, margin: 0.1, dwellMs: 250, returnMs: 800, burst: 6, refillMs: 5000, refusedMs: 60_000 };
 /** The built-in table is of another machine. */
 export const CAUTIOUS_PACE: Pace = { ...PACE, margin: 0.3 };
 
@@ -50,6 +52,7 @@ export class Decider {
   #hand: number;
   #handAtMs: number;
   #lastMoveMs = -Infinity;
+  #left: Transport | undefined;
   #lastSampleMs: number | undefined;
   #ringWantedMs = 0;
 
@@ -77,10 +80,11 @@ export class Decider {
     const larger = choice.ringBytes > ringBytes && choice.trust !== "n/a";
     this.#ringWantedMs = larger ? this.#ringWantedMs + elapsedMs : 0;
     if (nowMs - this.#lastMoveMs < pace.dwellMs || this.movesInHand(pace, nowMs) < 1) return undefined;
-    const best = this.#best(choice, pace, nowMs);
+    const best = this.#best(choice, current, pace, nowMs);
     if (best === undefined && this.#ringWantedMs < RING_PATIENCE_MS) return undefined;
     const ring = larger ? choice.ringBytes : undefined;
     this.#took(nowMs);
+    this.#left = current;
     if (best !== undefined) return { transport: best, ringBytes: ring, reason: choice.reason };
     return {
       transport: current,
@@ -130,9 +134,12 @@ export class Decider {
   }
 
   /** The best of those who have earned it. */
-  #best(choice: Choice, pace: Pace, nowMs: number): Transport | undefined {
+  #best(choice: Choice, current: Transport, pace: Pace, nowMs: number): Transport | undefined {
+    const banned = choice.candidates.find(({ transport }) => transport === current)?.ruledOut !== undefined;
+    const resting = banned || nowMs - this.#lastMoveMs >= pace.returnMs ? undefined : this.#left;
     return choice.candidates.find(({ transport, ruledOut }) =>
-      ruledOut === undefined && (this.#credits.get(transport) ?? 0) >= pace.moveCostMs && (this.#refused.get(transport) ?? 0) <= nowMs
+      ruledOut === undefined && transport !== resting && (this.#credits.get(transport) ?? 0) >= pace.moveCostMs
+      && (this.#refused.get(transport) ?? 0) <= nowMs
     )?.transport;
   }
 

@@ -69,6 +69,17 @@ describe("reaction", () => {
     assert.equal(flow.moves.length, 2);
     assert.equal(flow.transport, "mempipe-spin");
   });
+  test("a lull in the load does not bring back at once what was just left", () => {
+    const flow = new Flow("mempipe-spin");
+    const hog = [end({ otherBusyShare: 0.9 }), end({ cpu: 1 })] as const;
+    const tick = (ends: FlowFacts["ends"] | undefined, rate: number) =>
+      flow.tick((transport) => conversation(transport, { asked: "mempipe-spin", ...(ends === undefined ? {} : { ends }) }, rate));
+    while (flow.moves.length === 0 && flow.nowMs < 5000) tick(hog, 5000);
+    for (let at = 0; at < 6; at++) tick(undefined, 20_000);
+    assert.equal(flow.transport, "mempipe-futex");
+    for (let at = 0; at < 6; at++) tick(undefined, 20_000);
+    assert.equal(flow.transport, "mempipe-spin", "though not for long");
+  });
   test("what is slightly better, or hardly used, is not worth a move", () => {
     const slight = new Flow("mempipe-futex");
     slight.ringBytes = 1_048_576;
