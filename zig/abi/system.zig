@@ -29,6 +29,7 @@ pub const receive = socket.receive;
 pub const ring = socket.ring;
 pub const isStream = socket.isStream;
 pub const setNonBlocking = socket.setNonBlocking;
+pub const sendKept = socket.sendKept;
 pub const again = socket.again;
 pub const poll = socket.poll;
 pub const PollFd = socket.PollFd;
@@ -39,6 +40,8 @@ pub const POLLERR = socket.POLLERR;
 
 pub const pipePair = pipe.pair;
 pub const readPipe = pipe.read;
+pub const makeOwnPipe = pipe.makeOwn;
+pub const readOwnPipe = pipe.readOwn;
 pub const writePipe = pipe.write;
 pub const writePeersPipe = pipe.writePeers;
 pub const splicePages = pipe.splicePages;

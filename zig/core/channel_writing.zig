@@ -127,8 +127,17 @@ pub fn Writing(comptime Self: type) type {
             }
             if (unheard(c) != null) return true;
             // a path that is full: only progress counts, else whoever waits for it would be woken for nothing
-            if (waiting) return !c.writer().refresh() or c.writer().free() > c.writer().shortage;
-            return c.write_closed or c.writer().writable();
+            const more = if (waiting) !c.writer().refresh() or c.writer().free() > c.writer().shortage else c.write_closed or c.writer().writable();
+            if (!more) hurry(c);
+            return more;
+        }
+
+        /// This end adds nothing for now: what TCP keeps back shall go.
+        fn hurry(c: *Self) void {
+            switch (c.out.transport) {
+                .stream => |*t| t.hurry(),
+                .ring, .heap => {},
+            }
         }
 
         /// Moves what waits into the kernel, of the path before too; how many bytes are left.
@@ -151,7 +160,10 @@ pub fn Writing(comptime Self: type) type {
         pub fn pump(c: *Self) i32 {
             const queued = pumpAll(c);
             if (queued != 0 or broken(c)) if (unheard(c)) |bad| return @intFromEnum(bad); // nobody will ever take them
-            if (queued == 0) return 0;
+            if (queued == 0) {
+                hurry(c);
+                return 0;
+            }
             if (c.writer().refresh()) c.writer().shortage = c.writer().free();
             return @intCast(@min(queued, std.math.maxInt(i32)));
         }

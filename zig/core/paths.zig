@@ -67,6 +67,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             // of a pipe the writing end comes second
             const writing: usize = if (t.medium == .socket) 0 else 1;
             t.fd = ends[writing];
+            t.keeps_back = order.kind == .tcp;
             fds[0] = ends[1 - writing];
             return if (t.medium == .socket) .ok else finishPipe(c, t, fds, order.kind == .vmsplice_coop);
         }
@@ -229,6 +230,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             const outcome = mapStream(c, in, size);
             if (outcome != .ok) return outcome;
             const t = &in.transport.stream;
+            if (t.medium != .socket) t.own_fd = Sys.makeOwnPipe(&fds[0]);
             t.fd = fds[0];
             if (wanted == 2) t.acks_fd = fds[1];
             @memset(fds, -1);

@@ -101,7 +101,7 @@ pub const Writer = struct {
             return null;
         }
         if (wraps) {
-            w.pads[w.position / w.ring_bytes & 1] = w.position;
+            w.pads[w.lapOf(w.position)] = w.position;
             w.append(Header.of(.pad, 0, rest));
             w.reserved = record.length(0, size);
         } else w.reserved = length;
@@ -203,7 +203,7 @@ pub const Writer = struct {
             const offset = @as(u32, @truncate(at)) & w.mask;
             const length = header.bytes();
             if (length == 0 or length > stop -% at or length > w.ring_bytes - offset or length < @as(u64, header.size) + record.header_bytes) return false;
-            if (header.kind == .pad and offset + length == w.ring_bytes) w.pads[at / w.ring_bytes & 1] = at;
+            if (header.kind == .pad and offset + length == w.ring_bytes) w.pads[w.lapOf(at)] = at;
             at +%= length;
             if (at == stop) return true;
             header = @bitCast(w.headerAt(at).*);
@@ -303,7 +303,7 @@ pub const Writer = struct {
     /// Where the unbroken run of records that holds `position` ends, at most `stop`; null: a PAD lies there, up to the end of its lap.
     pub fn runEnd(w: *const Writer, position: u64, stop: u64) ?u64 {
         const lap_end = w.lapEnd(position);
-        const pad = w.pads[position / w.ring_bytes & 1];
+        const pad = w.pads[w.lapOf(position)];
         if (pad == position) return null;
         return @min(stop, if (pad > position and pad < lap_end) pad else lap_end);
     }
@@ -332,6 +332,11 @@ pub const Writer = struct {
     }
 
     pub inline fn lapEnd(w: *const Writer, position: u64) u64 {
-        return (position / w.ring_bytes + 1) * w.ring_bytes;
+        return (position | w.mask) + 1;
+    }
+
+    /// Even or odd: which of `pads` is that lap's.
+    inline fn lapOf(w: *const Writer, position: u64) u1 {
+        return @intFromBool(position & w.ring_bytes != 0);
     }
 };

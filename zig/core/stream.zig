@@ -41,6 +41,9 @@ pub fn StreamOut(comptime Sys: type) type {
         said: u64 = 0,
         /// What the receiver had taken out of the kernel when there was no room in it.
         taken_full: u64 = 0,
+        /// TCP keeps a small rest back until all before it is acknowledged; up to which count it was told not to.
+        keeps_back: bool = false,
+        hurried: u64 = 0,
         /// Sending failed for good.
         broken_: bool = false,
         /// Bytes of an acknowledgement that came in part.
@@ -67,10 +70,12 @@ pub fn StreamOut(comptime Sys: type) type {
             t.writer.publishQuietly();
             t.writer.end();
             _ = t.pump();
+            t.hurry();
         }
         pub fn marker(t: *Self) void {
             t.writer.marker();
             _ = t.pump();
+            t.hurry();
         }
         /// Moves what is published into the kernel; how much of it is left.
         pub fn pump(t: *Self) u32 {
@@ -99,6 +104,13 @@ pub fn StreamOut(comptime Sys: type) type {
             if (t.sent != before) t.writer.bell.notifyFenced(control.sleep_data);
             if (t.acks_fd >= 0 and t.sent - t.acked > t.writer.ring_bytes / 4) t.acknowledge();
             return @truncate(t.writer.published -% t.sent);
+        }
+        /// This end has to wait for what it sent: a rest that is kept back would make that 40 ms, the time by which an acknowledgement may
+        /// be late.
+        pub fn hurry(t: *Self) void {
+            if (!t.keeps_back or t.hurried == t.sent_bytes) return;
+            t.hurried = t.sent_bytes;
+            Sys.sendKept(t.fd);
         }
         /// A store takes the line from the reader, which looks at it: none without a need.
         fn say(t: *Self, sent: u64) void {

@@ -16,6 +16,11 @@ const fills_at_once = 4;
 const ring_part = 2;
 /// How much of a pipe is read with one call.
 const pipe_step = 16 << 10;
+/// Of a pipe, which keeps two of them for what comes next: more on the way at once are allocated anew, and cost more than all else.
+const page_bytes = 4096;
+/// Looks at a pipe that find less than half a page each time make a stream; then the reader leaves it alone for so long.
+const enough_scraps = 8;
+const gather_ns = 350;
 
 pub fn StreamIn(comptime Sys: type) type {
     return struct {
@@ -24,7 +29,11 @@ pub fn StreamIn(comptime Sys: type) type {
         reader: StreamReader,
         medium: Medium = .socket,
         fd: i32 = -1,
+        /// Pipes: nobody else can make `fd` a blocking one.
+        own_fd: bool = false,
         acks_fd: i32 = -1,
+        /// Looks in a row that found something, but little.
+        scraps: u8 = 0,
         /// What this end last said it has, and where it says so.
         told: u64 = 0,
         /// All that it said when it last rang.
@@ -42,6 +51,9 @@ pub fn StreamIn(comptime Sys: type) type {
 
         pub fn look(t: *Self) bool {
             if (t.reader.scan()) return true;
+            const before = t.reader.filled_bytes;
+            if (t.scraps == enough_scraps) lookAway();
+            defer t.weigh(t.reader.filled_bytes - before);
             for (0..fills_at_once) |_| {
                 if (!t.fill()) break;
                 if (t.reader.scan() or t.reader.hung_up) break;
@@ -49,6 +61,16 @@ pub fn StreamIn(comptime Sys: type) type {
             t.account();
             if (t.news() -% t.rung >= t.reader.ring_bytes / ring_part) t.ring();
             return t.reader.scan();
+        }
+        /// Looks that keep finding a little of a pipe's stream empty it every time: its writer then finds no page begun, and a reader in its way.
+        fn weigh(t: *Self, came: u64) void {
+            if (t.medium != .pipe) return;
+            const few: u64 = if (t.scraps == enough_scraps) page_bytes else page_bytes / 2;
+            t.scraps = if (came != 0 and came < few) @min(t.scraps + 1, enough_scraps) else 0;
+        }
+        noinline fn lookAway() void {
+            const until = Sys.nowNs() +% gather_ns;
+            while (Sys.nowNs() < until) Sys.relax();
         }
         /// What the writer may wait for: room in its arena, and in the kernel, which also part of a record makes.
         fn news(t: *const Self) u64 {
@@ -92,7 +114,7 @@ pub fn StreamIn(comptime Sys: type) type {
             var got: usize = 0;
             while (got < room.len) {
                 const step = @min(room.len - got, pipe_step);
-                const count = Sys.readPipe(t.fd, room.ptr + got, step);
+                const count = if (t.own_fd) Sys.readOwnPipe(t.fd, room.ptr + got, step) else Sys.readPipe(t.fd, room.ptr + got, step);
                 if (count <= 0) return if (got == 0) count else @intCast(got);
                 got += @min(@as(usize, @intCast(count)), step);
                 if (count < step) break;
@@ -119,17 +141,20 @@ pub fn StreamIn(comptime Sys: type) type {
         pub fn offer_(t: *Self) transports.Window {
             return transports.offer(&t.reader);
         }
-        pub fn peek(t: *Self) ?Header {
-            if (!t.look()) {
-                t.reader.idle();
-                return null;
+        pub inline fn peek(t: *Self) ?Header {
+            if (t.reader.offered == t.reader.scanned) {
+                @branchHint(.unlikely);
+                if (!t.look()) {
+                    t.reader.idle();
+                    return null;
+                }
             }
-            return t.reader.peek();
+            return t.reader.headerAt(t.reader.offered).*;
         }
-        pub fn payload(t: *Self, h: Header) []const u8 {
+        pub inline fn payload(t: *Self, h: Header) []const u8 {
             return t.reader.payload(h);
         }
-        pub fn drop(t: *Self, h: Header) void {
+        pub inline fn drop(t: *Self, h: Header) void {
             t.reader.take(h);
             t.reader.release();
         }
@@ -303,20 +328,15 @@ pub const StreamReader = struct {
         return false;
     }
 
-    pub fn peek(r: *StreamReader) ?Header {
-        if (!r.scan()) return null;
-        return r.headerAt(r.offered).*;
-    }
-
-    pub fn payload(r: *const StreamReader, h: Header) []const u8 {
+    pub inline fn payload(r: *const StreamReader, h: Header) []const u8 {
         return (r.arena + r.offsetOf(r.offered) + record.header_bytes)[0..h.size];
     }
 
-    pub fn take(r: *StreamReader, h: Header) void {
+    pub inline fn take(r: *StreamReader, h: Header) void {
         r.offered += h.bytes();
     }
 
-    pub fn release(r: *StreamReader) void {
+    pub inline fn release(r: *StreamReader) void {
         r.consumed = r.offered;
     }
 

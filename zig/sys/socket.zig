@@ -76,6 +76,12 @@ pub fn setNoDelay(fd: i32, on: bool) isize {
     return setOption(fd, linux.IPPROTO.TCP, linux.TCP.NODELAY, @intFromBool(on));
 }
 
+/// Sends what TCP keeps back for want of an acknowledgement; later small writes are kept back as before.
+pub fn sendKept(fd: i32) void {
+    _ = setNoDelay(fd, true);
+    _ = setNoDelay(fd, false);
+}
+
 /// The receiver's event loop expects it; the sender may have handed over a blocking one.
 pub fn setNonBlocking(fd: i32) void {
     const flags: isize = @bitCast(linux.fcntl(fd, linux.F.GETFL, 0));
