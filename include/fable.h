@@ -169,6 +169,11 @@ int32_t fable_channel_peer_died(uint32_t handle);           /* owner. the caller
 int32_t fable_channel_fault(uint32_t handle, uint32_t detail); /* owner. ends the channel with PEER_FAULT, telling the peer */
 int32_t fable_channel_close(uint32_t handle);               /* owner. tells the peer, unmaps, closes; the handle is stale afterwards */
 
+/* owner. On which NUMA nodes the pages of the ring or heap lie that this end writes (which 0) or reads (which 1): pages[n] of them on node n, as far
+ * as this process has touched them; how many entries are used. EMPTY: the path has no shared memory. UNSUPPORTED: a kernel without NUMA. TOO_LARGE:
+ * a node beyond `capacity` (1 … 1024). SYSTEM: a sandbox refuses move_pages(2) */
+int32_t fable_channel_nodes(uint32_t handle, uint32_t which, uint32_t *pages, uint32_t capacity);
+
 typedef struct fable_stats {
     uint64_t messages_sent, bytes_sent, messages_delivered, bytes_delivered;
     uint64_t rings, sleeps, blocked_ns, waited_ns;
@@ -181,6 +186,8 @@ int32_t fable_control_unmap(uint32_t id);
 /* Many such mappings in one call: for each id FABLE_SAMPLE_WORDS words, the figures of fable_stats as pairs (low, high), then the CPU that its
  * owner last waited on, the peer state as in the block, ring_bytes, and 1; all zero for an id that is stale. How many are not. */
 int32_t fable_control_sample(const uint32_t *ids, uint32_t count, uint32_t *out);
+/* For each id the NUMA node + 1 of the memory that its owner writes into, by its owner's word; 0: not in memory, or nobody knows. */
+int32_t fable_control_nodes(const uint32_t *ids, uint32_t count, uint32_t *out);
 #define FABLE_SAMPLE_WORDS 28u
 #define FABLE_SAMPLE_CPU 24u
 #define FABLE_SAMPLE_STATE 25u
@@ -189,8 +196,10 @@ int32_t fable_control_sample(const uint32_t *ids, uint32_t count, uint32_t *out)
 
 /* ---- reconfiguration: each direction moves by itself, ordered by its writer (docs/reference/reconfiguration.md) ---- */
 /* owner. Orders the outgoing direction to go on through `transport`, with `ring_bytes` of memory (0: as much as now). OK: under way, or
- * behind the one under way, of which only the newest waits. EMPTY: it is there already. UNSUPPORTED: not on this machine, or not to an
- * untrusted peer. Messages before and after are delivered once, in order, whatever happens; a refusal leaves everything as it is. */
+ * behind the one under way, of which only the newest waits. EMPTY: it is there already; said with ring_bytes, only if its memory is not on
+ * another NUMA node than the CPU on which its reader last waited: new memory is made on the node of its reader. UNSUPPORTED: not on this
+ * machine, or not to an untrusted peer. Messages before and after are delivered once, in order, whatever happens; a refusal leaves
+ * everything as it is. */
 int32_t fable_switch(uint32_t handle, uint32_t transport, uint32_t ring_bytes, uint32_t reason);
 int32_t fable_ask(uint32_t handle, uint32_t transport, uint32_t ring_bytes, uint32_t reason); /* owner. asks the peer to do the same with the direction it writes; fable_event() tells if it does */
 int32_t fable_attend(uint32_t handle);                      /* owner. takes what the peer said about reconfigurations (after a ring; reading, waiting and fable_space() do so too). OK, and what it led to is in the block */

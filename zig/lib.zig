@@ -41,6 +41,7 @@ pub const sys = struct {
     pub const futex = @import("sys/futex.zig");
     pub const membarrier = @import("sys/membarrier.zig");
     pub const clock = @import("sys/clock.zig");
+    pub const numa = @import("sys/numa.zig");
 };
 
 pub const status = @import("abi/status.zig");
@@ -69,6 +70,7 @@ pub const exported = .{
     @import("abi/host_reactor.zig"),
     @import("abi/host_machine.zig"),
     @import("abi/host_control.zig"),
+    @import("abi/numa.zig"),
 };
 
 comptime {

@@ -5,6 +5,7 @@ import { SAMPLE_CPU, SAMPLE_VALID, SAMPLE_WORDS } from "../native/generated.ts";
 import type { Library } from "../native/library.ts";
 import type { Native } from "../native/native.ts";
 import { check } from "../native/status.ts";
+import { parseCpuList } from "../policy/numa.ts";
 import type { BrokerIo } from "./broker.ts";
 import { parseSchedstat } from "./kernel.ts";
 import type { RegionFacts } from "./regions.ts";
@@ -39,7 +40,7 @@ export function createIo(native: Native, hooks: DaemonHooks): BrokerIo {
     isPackets: (fd) => library.socket_check(fd) === 5,
     observe: (controlFd) => Math.max(-1, library.control_map(controlFd)),
     figures: (observer) => figures(library, observer),
-    counters: sampler(library),
+    counters: sampler(library, parseCpuList(read("/sys/devices/system/node/online") ?? "").length > 1),
     read,
     affinity: (tid) => affinityOf(library, tid),
     confine: (tid, cpus) => confine(library, tid, cpus),
@@ -67,27 +68,30 @@ function later<T>(task: (item: T) => void): (item: T) => void {
   };
 }
 
-/** All control regions in one call: a call for each would cost more than reading them. */
-function sampler(library: Library): (observers: readonly number[]) => readonly (Counters | undefined)[] {
-  let [ids, rows] = [new Uint32Array(64), new Uint32Array(64 * SAMPLE_WORDS)];
+/** All control regions in one call: a call for each would cost more than reading them. One more where memory can lie on several nodes. */
+function sampler(library: Library, numa: boolean): (observers: readonly number[]) => readonly (Counters | undefined)[] {
+  let [ids, rows, nodes] = [new Uint32Array(64), new Uint32Array(64 * SAMPLE_WORDS), new Uint32Array(64)];
   return (observers) => {
     if (observers.length > ids.length) {
       ids = new Uint32Array(observers.length * 2);
       rows = new Uint32Array(ids.length * SAMPLE_WORDS);
+      nodes = new Uint32Array(ids.length);
     }
     for (const [index, observer] of observers.entries()) ids[index] = observer < 0 ? 0 : observer;
     if (library.control_sample(ids, observers.length, rows) < 0) return observers.map(() => undefined);
-    return observers.map((_, index) => countersAt(rows, index * SAMPLE_WORDS));
+    if (numa) library.control_nodes(ids, observers.length, nodes);
+    return observers.map((_, index) => countersAt(rows, index * SAMPLE_WORDS, nodes[index] ?? 0));
   };
 }
 
-/** A row: fable_stats as pairs of words. */
-function countersAt(rows: Uint32Array, at: number): Counters | undefined {
+/** A row: fable_stats as pairs of words. `home`: NUMA node + 1, or 0. */
+function countersAt(rows: Uint32Array, at: number, home: number): Counters | undefined {
   if (rows[at + SAMPLE_VALID] !== 1) return undefined;
   const figure = (index: number) => (rows[at + 2 * index] ?? 0) + (rows[at + 2 * index + 1] ?? 0) * 4_294_967_296;
   return {
     ...{ messagesSent: figure(0), bytesSent: figure(1), rings: figure(4), sleeps: figure(5), blockedNs: figure(6), waitedNs: figure(7) },
     ...{ transport: transportOfCode(figure(9)), switches: figure(10), switchReason: figure(11), cpu: rows[at + SAMPLE_CPU] ?? 0 },
+    memoryNode: home === 0 ? undefined : home - 1,
   };
 }
 

@@ -2,7 +2,7 @@
  * What the kernel shows of the threads that have ends of channels: where they ran, how long, how long they waited for a CPU, which CPUs they may
  * use, and what else those CPUs do. Files are read through what the broker was given; parsers are pure and take anything.
  */
-import { parseCpuList } from "../policy/numa.ts";
+import { parseCpuList, type Topology, topologyOf } from "../policy/numa.ts";
 
 export interface KernelIo {
   /** A small file of /proc or /sys; undefined if it is not there. */
@@ -104,11 +104,11 @@ export class Kernel {
   #nowMs = 0;
   #pressure: number | undefined;
   #pressureAtMs = -Infinity;
-  readonly #nodes: ReadonlyMap<number, number>;
+  readonly topology: Topology;
 
   constructor(io: KernelIo) {
     this.#io = io;
-    this.#nodes = nodesOf(io);
+    this.topology = topologyIn(io);
   }
 
   /** CPUs of the last look at the machine. */
@@ -121,7 +121,7 @@ export class Kernel {
   }
 
   nodeOf(cpu: number | undefined): number | undefined {
-    return cpu === undefined ? undefined : this.#nodes.get(cpu);
+    return cpu === undefined ? undefined : this.topology.nodeOfCpu.get(cpu);
   }
 
   /** A new round: what the CPUs did since the last. */
@@ -200,9 +200,14 @@ export class Kernel {
   }
 }
 
-function nodesOf(io: KernelIo): ReadonlyMap<number, number> {
-  const nodes = parseCpuList(io.read("/sys/devices/system/node/online") ?? "");
-  return new Map(
-    nodes.flatMap((node) => parseCpuList(io.read(`/sys/devices/system/node/node${node}/cpulist`) ?? "").map((cpu) => [cpu, node] as const)),
+/** Machines that show no nodes have none. */
+function topologyIn(io: Pick<KernelIo, "read">): Topology {
+  const folder = "/sys/devices/system/node";
+  return topologyOf(
+    parseCpuList(io.read(`${folder}/online`) ?? "").map((node) => ({
+      node,
+      cpus: io.read(`${folder}/node${node}/cpulist`) ?? "",
+      distances: io.read(`${folder}/node${node}/distance`) ?? "",
+    })),
   );
 }

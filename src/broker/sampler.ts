@@ -20,6 +20,8 @@ export interface Counters {
   readonly switches: number;
   readonly switchReason: number;
   readonly cpu: number;
+  /** NUMA node of the memory that it writes into, if it says one. */
+  readonly memoryNode: number | undefined;
 }
 
 /** The share of the newest sample in the size mix. */
@@ -93,7 +95,8 @@ class EndSampler {
     this.#steal.update(other.steal, elapsedS, noise);
   }
 
-  facts(kernel: Kernel): EndFacts {
+  /** `told`: the CPU where the end itself says that it last waited, which may be another thread's than the process's first. */
+  facts(kernel: Kernel, told: number | undefined, memoryNode: number | undefined): EndFacts {
     const sight = this.#sight;
     return {
       cpu: sight?.cpu,
@@ -102,8 +105,8 @@ class EndSampler {
       ranShare: this.#ran.share,
       otherBusyShare: this.#other.share,
       stealShare: this.#steal.share,
-      node: kernel.nodeOf(sight?.cpu),
-      memoryNode: undefined,
+      node: kernel.nodeOf(told),
+      memoryNode,
       cgroup: sight?.cgroup,
     };
   }
@@ -158,7 +161,9 @@ export class FlowSampler {
     readonly lineNs: (a: number, b: number) => number | undefined;
   }): FlowFacts {
     const { trust, asked, transports, ringBytes, machine, kernel } = more;
-    const [a, b] = [this.#ends[0].facts(kernel), this.#ends[1].facts(kernel)];
+    const [left, right] = this.#before ?? [];
+    const a = this.#ends[0].facts(kernel, left?.cpu, right?.memoryNode);
+    const b = this.#ends[1].facts(kernel, right?.cpu, left?.memoryNode);
     const lineNs = a.cpu === undefined || b.cpu === undefined || a.cpu === b.cpu ? undefined : more.lineNs(a.cpu, b.cpu);
     const pair: PairFacts = { sameCoreShare: this.#together.share, boundTogether: this.#bound, lineNs };
     return {

@@ -8,6 +8,7 @@ import { type Advice, Trial } from "../policy/coschedule.ts";
 import { CAUTIOUS_PACE, Decider, type Decision, PACE, type Pace } from "../policy/decide.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { type FlowFacts, type MachineFacts, type Origin, type Transport, transportOf } from "../policy/facts.ts";
+import { Follower } from "../policy/numa.ts";
 import { type Rules, termsFor } from "../policy/rules.ts";
 import { type Choice, choose, situationOf } from "../policy/select.ts";
 import type { CostModel } from "../policy/table.ts";
@@ -53,6 +54,7 @@ export interface SteeringOptions {
 interface Steered {
   readonly sampler: FlowSampler;
   readonly decider: Decider;
+  readonly follower: Follower;
   trial: Trial | undefined;
   asked: Transport | undefined;
   origin: Origin;
@@ -236,6 +238,7 @@ export class Steering {
     const steered: Steered = {
       sampler: new FlowSampler(),
       decider: new Decider(this.#pace(), this.#options.now()),
+      follower: new Follower(),
       trial: undefined,
       asked: flow.asked === true ? flow.transport : undefined,
       origin: flow.asked === true ? "asked" : "automatic",
@@ -320,7 +323,8 @@ export class Steering {
     const facts = this.#facts(flow, steered);
     if (!this.#mustMove(flow, steered) && this.#spending(facts) < WORTH_A_THOUGHT) return steered.decider.skip(nowMs);
     const choice = this.#choose(flow, facts);
-    const decision = steered.decider.sample(choice, transportOf(facts), steered.ringBytes, this.#pace(), nowMs);
+    const decision = steered.decider.sample(choice, transportOf(facts), steered.ringBytes, this.#pace(), nowMs)
+      ?? steered.follower.sample(facts, this.#kernel.topology, nowMs, () => steered.decider.spend(this.#pace(), nowMs));
     if (decision !== undefined) this.#move(flow, steered, decision);
     else if (this.#options.rules().affinity) this.#coschedule(flow, steered, facts, choice.coscheduling, nowMs);
   }

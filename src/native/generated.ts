@@ -285,4 +285,6 @@ export const signatures = {
   control_stats: { parameters: ["u32", "buffer"], result: "i32" },
   control_sample: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
   control_unmap: { parameters: ["u32"], result: "i32" },
+  channel_nodes: { parameters: ["u32", "u32", "buffer", "u32"], result: "i32" },
+  control_nodes: { parameters: ["buffer", "u32", "buffer"], result: "i32" },
 } as const;

@@ -27,10 +27,12 @@ export interface Library {
   channel_peer_died(handle: number): number;
   channel_fault(handle: number, detail: number): number;
   channel_close(handle: number): number;
+  channel_nodes(handle: number, which: number, pages: Uint32Array, capacity: number): number;
   channel_stats(handle: number, out: BigUint64Array): number;
   control_map(controlFd: number): number;
   control_stats(id: number, out: BigUint64Array): number;
   control_unmap(id: number): number;
+  control_nodes(ids: Uint32Array, count: number, out: Uint32Array): number;
   control_sample(ids: Uint32Array, count: number, out: Uint32Array): number;
   send(handle: number, message: Uint8Array, sizeBytes: number): number;
   receive(handle: number, out: Uint8Array, capacityBytes: number): number;

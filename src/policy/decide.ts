@@ -93,6 +93,13 @@ export class Decider {
     };
   }
 
+  /** A move for another reason than the choice takes from the ration, too. False: none is left. */
+  spend(pace: Pace, nowMs: number): boolean {
+    if (this.movesInHand(pace, nowMs) < 1) return false;
+    this.#took(nowMs);
+    return true;
+  }
+
   /** Nothing to decide now: the time until the next sample is nobody's credit. */
   skip(nowMs: number): void {
     this.#lastSampleMs = nowMs;

@@ -51,7 +51,7 @@ export interface EndFacts {
   readonly otherBusyShare: number;
   /** What the host took of its CPU. */
   readonly stealShare: number;
-  /** NUMA node of that CPU, and of the memory of the ring that it reads. */
+  /** NUMA node of the CPU where it last waited, by its own word, and of the memory of the ring that it reads. */
   readonly node: number | undefined;
   readonly memoryNode: number | undefined;
   readonly cgroup: string | undefined;

@@ -2,6 +2,8 @@
  * Where the memory of a channel should lie on a machine of several NUMA nodes: with its reader, who loads every line of it, while the writer's
  * stores wait in a buffer for nobody. When an end moves to another node, the ring it reads goes after it. Pure: topology and places are given.
  */
+import type { Decision } from "./decide.ts";
+import { type FlowFacts, transportOf } from "./facts.ts";
 
 export interface Topology {
   /** Node of each CPU; CPUs that are missing are on no node that anybody knows. */
@@ -12,7 +14,7 @@ export interface Topology {
 
 /** One ring. */
 export interface Placed {
-  readonly readerCpu: number | undefined;
+  readonly readerNode: number | undefined;
   /** How surely the reader is where it is: the share of samples that saw it on that node. */
   readonly readerShare: number;
   /** Where most of its pages lie. */
@@ -42,14 +44,77 @@ const DWELL_MS_PER_MEGABYTE = 250;
 /** The rings that should go elsewhere now. */
 export function relocations(rings: readonly Placed[], topology: Topology, nowMs: number): readonly Relocation[] {
   return rings.flatMap((ring, index) => {
-    const { readerCpu, memoryNode } = ring;
-    const to = readerCpu === undefined ? undefined : topology.nodeOfCpu.get(readerCpu);
+    const { readerNode: to, memoryNode } = ring;
     if (to === undefined || memoryNode === undefined || to === memoryNode || ring.readerShare < SURE) return [];
     if (topology.distance(to, memoryNode) <= topology.distance(to, to)) return [];
     if (ring.bytesPerS < ring.ringBytes * TURNS_PER_S) return [];
     if (nowMs - ring.movedMs < DWELL_MS + (DWELL_MS_PER_MEGABYTE * ring.ringBytes) / 1_048_576) return [];
     return [{ ring: index, from: memoryNode, to, reason: `its reader runs on node ${to} now, its memory lies on node ${memoryNode}` }];
   });
+}
+
+/** How long an end must be seen on another node to be more there than here: about 250 ms until it is followed. */
+const SETTLING_MS = 150;
+/** Memory that did not come along is called again after twice as long each time, up to this. */
+const LONGEST_WAIT_MS = 60_000;
+
+/** Follows the ends of one channel. */
+export class Follower {
+  readonly #ends = [new Residence(), new Residence()] as const;
+  #orderedMs = -Infinity;
+  #waitMs = DWELL_MS;
+  #atMs: number | undefined;
+
+  /**
+   * Where its ends are now, and their memory. If some of that should go elsewhere, and `spend` allows it: the same path again, whose new memory
+   * its writers make on their readers' nodes. Whoever gets it orders it.
+   */
+  sample(facts: FlowFacts, topology: Topology, nowMs: number, spend: () => boolean): Decision | undefined {
+    const { ends, directions, ringBytes } = facts;
+    const elapsedMs = Math.max(0, nowMs - (this.#atMs ?? nowMs));
+    this.#atMs = nowMs;
+    const rings = ends.map(({ node, memoryNode }, side): Placed => {
+      const residence = this.#ends[side as 0 | 1];
+      residence.update(node, elapsedMs);
+      const { msgsPerS, meanBytes } = directions[1 - side as 0 | 1];
+      const { node: readerNode, share: readerShare } = residence;
+      return {
+        readerNode,
+        readerShare,
+        memoryNode,
+        ringBytes,
+        bytesPerS: msgsPerS * meanBytes,
+        movedMs: this.#orderedMs + this.#waitMs - DWELL_MS,
+      };
+    });
+    if (rings.every(({ readerNode, memoryNode }) => memoryNode === undefined || memoryNode === readerNode)) this.#waitMs = DWELL_MS;
+    const [first] = relocations(rings, topology, nowMs);
+    if (first === undefined || !spend()) return undefined;
+    if (this.#orderedMs > -Infinity) this.#waitMs = Math.min(LONGEST_WAIT_MS, this.#waitMs * 2);
+    this.#orderedMs = nowMs;
+    const transport = transportOf(facts);
+    return { transport, ringBytes, reason: `${transport} with memory on node ${first.to}, because ${first.reason}` };
+  }
+}
+
+/** The node of one end, and how surely it lives there. */
+class Residence {
+  node: number | undefined;
+  share = 0;
+
+  update(node: number | undefined, elapsedMs: number): void {
+    const kept = Math.exp(-elapsedMs / SETTLING_MS);
+    if (node === this.node) {
+      this.share = 1 - (1 - this.share) * kept;
+      return;
+    }
+    this.share *= kept;
+    if (this.share > 0.5) return;
+    this.node = node;
+    this.share = 1 - this.share;
+    // Seen once is seen in passing, whatever was known before.
+    this.share = Math.min(this.share, 0.5);
+  }
 }
 
 /** `0-3,8` as the kernel writes sets of CPUs and nodes. */

@@ -13,7 +13,16 @@ import { client } from "./table_support.ts";
 
 const NOTHING: Counters = {
   ...{ messagesSent: 0, bytesSent: 0, rings: 0, sleeps: 0, blockedNs: 0, waitedNs: 0 },
-  ...{ transport: "mempipe", switches: 0, switchReason: 0, cpu: 0 },
+  ...{ transport: "mempipe", switches: 0, switchReason: 0, cpu: 0, memoryNode: undefined },
+};
+
+/** Two nodes of two CPUs, as the kernel shows them. */
+const NODES: Readonly<Record<string, string>> = {
+  "/sys/devices/system/node/online": "0-1",
+  "/sys/devices/system/node/node0/cpulist": "0-1",
+  "/sys/devices/system/node/node0/distance": "10 20",
+  "/sys/devices/system/node/node1/cpulist": "2-3",
+  "/sys/devices/system/node/node1/distance": "20 10",
 };
 
 /** A machine of two CPUs on which two processes talk, and a clock that runs as fast as the test wants. */
@@ -31,6 +40,9 @@ class Machine {
   cpus: [number, number] = [0, 1];
   affinities: [readonly number[], readonly number[]] = [[0, 1], [0, 1]];
   rules: Rules = DEFAULT_RULES;
+  /** CPUs 0 and 1 are one node, 2 and 3 another, and of the memory that both ends write into. */
+  readonly nodes: boolean;
+  memoryNode: number | undefined;
   refuses: FableError | undefined;
   answers = true;
   readonly orders: string[] = [];
@@ -40,8 +52,9 @@ class Machine {
   #task: (() => void) | undefined;
   #pauses: number[] = [];
 
-  constructor(transport: "mempipe" | "mempipe-spin" | "unix" = "mempipe-spin", asked = true) {
+  constructor(transport: "mempipe" | "mempipe-spin" | "unix" = "mempipe-spin", asked = true, nodes = false) {
     this.transport = transport;
+    this.nodes = nodes;
     const ends = ([1, 2] as const).map((session): FlowEnd => ({
       client: { ...client(session), pid: 100 + session },
       ...{ session, detachedAt: undefined, name: `xio://${session}`, control: `1:${session}`, ringBytes: 65_536, open: true },
@@ -57,7 +70,7 @@ class Machine {
         this.#task = task;
       },
       observers: () => [0, 1],
-      counters: (ids) => ids.map(() => this.#counters()),
+      counters: (ids) => ids.map((_, side) => this.#counters(side)),
       kernel: { read: (path) => this.#read(path), affinity: (tid) => this.affinities[tid - 101] },
       confine: (tid, cpus) => {
         this.affinities[tid - 101] = cpus;
@@ -101,15 +114,16 @@ class Machine {
     }
   }
 
-  #counters(): Counters {
-    const { transport, switches, switchReason } = this;
+  #counters(side: number): Counters {
+    const { transport, switches, switchReason, memoryNode, cpus: { [side]: cpu = 0 } } = this;
     const messagesSent = Math.round(this.#messages);
-    return { ...NOTHING, messagesSent, bytesSent: messagesSent * 64, transport, switches, switchReason };
+    return { ...NOTHING, messagesSent, bytesSent: messagesSent * 64, transport, switches, switchReason, memoryNode, cpu };
   }
 
   #read(path: string): string | undefined {
     this.cpuMs += this.lookCostMs;
     if (path === "/proc/stat") return "cpu0 0 0 0 0 0 0 0 0\ncpu1 0 0 0 0 0 0 0 0";
+    if (this.nodes && path in NODES) return NODES[path];
     const stat = /^\/proc\/10([12])\/stat$/.exec(path);
     return stat === null ? undefined : `1 (x) S ${Array(35).fill(0).join(" ")} ${this.cpus[Number(stat[1]) - 1]} 0`;
   }
@@ -254,6 +268,32 @@ describe("cost", () => {
     machine.run(60_000);
     assert.ok(machine.lastPauseMs > 250);
     assert.ok((machine.cpuMs - before) / (machine.nowMs - began) <= 0.01, `${machine.cpuMs - before} ms of ${machine.nowMs - began}`);
+  });
+});
+
+describe("memory of several nodes", () => {
+  test("goes to the node of its reader, once, and the flow says why", () => {
+    const machine = new Machine("mempipe", false, true);
+    [machine.msgsPerS, machine.memoryNode] = [100_000, 0];
+    machine.run(2000);
+    assert.deepEqual(machine.orders, []);
+    machine.cpus = [2, 3];
+    machine.run(700);
+    assert.deepEqual(machine.orders, ["mempipe 65536"]);
+    machine.memoryNode = 1;
+    machine.run(20_000);
+    assert.equal(machine.orders.length, 1);
+    assert.match(machine.steering.reasonFor(machine.flow) ?? "", /^mempipe with memory on node 1, because its reader runs on node 1 now/);
+    assert.deepEqual(machine.steering.explain(machine.flow).facts.ends.map((end) => [end.node, end.memory_node]), [[1, 1], [1, 1]]);
+  });
+  test("stays where it is by a manual policy, and where there is one node", () => {
+    for (const nodes of [true, false]) {
+      const machine = new Machine("mempipe", false, nodes);
+      [machine.msgsPerS, machine.memoryNode, machine.cpus] = [100_000, 0, [2, 3]];
+      if (nodes) machine.steering.setMode("manual", undefined);
+      machine.run(5000);
+      assert.deepEqual(machine.orders, []);
+    }
   });
 });
 

@@ -78,6 +78,13 @@ pub export fn fable_control_sample(ids: ?*const anyopaque, count: u32, out: ?*an
     return valid;
 }
 
+/// Where the memory lies that its owner writes into, by its owner's word; 0: nobody knows.
+pub fn nodeOf(id: u32) u32 {
+    const region = observers.hold(id) orelse return 0;
+    defer observers.release();
+    return @atomicLoad(u32, &region.write_node, .monotonic);
+}
+
 pub export fn fable_control_unmap(id: u32) callconv(.c) i32 {
     const region = observers.remove(id) orelse return status.BAD_HANDLE;
     memory.unmap(region, control.bytes);

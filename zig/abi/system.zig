@@ -9,6 +9,7 @@ const os = @import("../sys/os.zig");
 const futex = @import("../sys/futex.zig");
 const membarrier = @import("../sys/membarrier.zig");
 const clock = @import("../sys/clock.zig");
+const numa = @import("../sys/numa.zig");
 
 pub const create = memory.create;
 pub const mapShared = memory.mapShared;
@@ -20,6 +21,9 @@ pub const seal = memory.seal;
 pub const seals_fixed_size = memory.seals_fixed_size;
 pub const seals_read_only = memory.seals_read_only;
 pub const processId = memory.processId;
+pub const nodeOfCpu = numa.nodeOfCpu;
+pub const homeOf = numa.homeOf;
+pub const prefer = numa.prefer;
 
 pub const pair = socket.pair;
 pub const isPackets = socket.isPackets;

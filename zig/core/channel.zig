@@ -123,6 +123,8 @@ pub fn Channel(comptime Sys: type) type {
             live: bool = false,
             /// It broke, and what it did not deliver went over the link.
             rest_sent: bool = false,
+            /// NUMA node + 1 that its memory lies on; 0: nobody knows.
+            node: u32 = 0,
         };
         /// One path of the incoming direction: what the program reads from, and the peer's ring if that is something else.
         pub const In = struct {
@@ -239,6 +241,13 @@ pub fn Channel(comptime Sys: type) type {
         pub const Watched = sleeping.Watched;
         pub const watched = sleeping.watched;
         pub const answerDoorbell = sleeping.answerDoorbell;
+
+        /// What both processes have mapped of the direction that this end writes, or reads. Null: a path through the kernel.
+        pub fn sharedMemory(c: *const Self, written: bool) ?*const Mapping {
+            if (!(if (written) c.out.kind else c.in.kind).memory()) return null;
+            const mapping = if (written) &c.out.arena else &c.in.ring;
+            return if (mapping.address == null) null else mapping;
+        }
 
         const moving = epochs.Epochs(Sys, Self);
         pub const switchTo = moving.switchTo;

@@ -51,7 +51,9 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             if (!record.validRingBytes(size)) return .bad_argument;
             const s = &c.epochs;
             const order: Order = .{ .kind = kind, .ring_bytes = if (kind.memory()) size else @max(size, min_stream_bytes), .reason = reason, .asked = asked_for };
-            const there = kind == c.out.kind and (ring_bytes == 0 or order.ring_bytes == now) and !isBroken(c.out);
+            // With as much memory again it is an order to have it where its reader is by now.
+            const enough = ring_bytes == 0 or (order.ring_bytes == now and !paths.misplaced(c, c.out));
+            const there = kind == c.out.kind and enough and !isBroken(c.out);
             switch (s.phase) {
                 .idle => return if (there) .empty else offer(c, order),
                 .making, .offered, .ready => {
@@ -82,6 +84,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             if (order.kind.memory()) {
                 const outcome = paths.beginMemory(c, next, order.ring_bytes, &s.made_fd);
                 if (outcome != .ok) return giveUp(c, outcome);
+                Sys.prefer(next.arena.address.?, next.arena.size, paths.readersNode(c));
                 s.phase = .making;
                 s.made = 0;
                 if (order.ring_bytes <= make_bytes) makeMore(c);
@@ -103,6 +106,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             if (outcome == .ok) {
                 s.made += count;
                 if (s.made < next.arena.size) return;
+                paths.settled(c, next);
                 outcome = sendOffer(c);
             }
             if (outcome == .ok) return;
@@ -221,6 +225,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             s.phase = .draining;
             const own = c.bell.own;
             own.write_transport = @intFromEnum(c.out.kind);
+            own.write_node = c.out.node;
             own.switches +%= 1;
             own.switch_reason = s.order.reason;
             @atomicStore(u32, &own.write_epoch, c.out.epoch, .release);

@@ -122,6 +122,24 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
 
         const region_name = "fable-ring";
 
+        // ---- NUMA: memory belongs with who reads it ----
+
+        /// The node of the peer, by its own word: 0 if there is nothing to choose.
+        pub fn readersNode(c: *const Self) u32 {
+            return Sys.nodeOfCpu(@as(*const volatile u32, &c.bell.peer.cpu).*);
+        }
+
+        /// All memory of `out` is there: where?
+        pub fn settled(_: *const Self, out: *Out) void {
+            out.node = if (out.kind.memory()) Sys.homeOf(out.arena.address.?, out.arena.size) else 0;
+        }
+
+        pub fn misplaced(c: *const Self, out: *const Out) bool {
+            if (out.node == 0) return false;
+            const node = readersNode(c);
+            return node != 0 and node != out.node;
+        }
+
         fn finishRing(c: *Self, out: *Out, fd: i32) Outcome {
             const outcome = sealRegion(c, fd, sealsOf(c));
             if (outcome != .ok) return outcome;

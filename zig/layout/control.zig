@@ -7,7 +7,7 @@
 //!     384  released[0]                                          how far this end has read the peer's ring, in even epochs
 //!     512  messages_sent bytes_sent published blocked_ns rings stream_sent[2]  figures of the writing half
 //!     640  messages_delivered bytes_delivered sleeps waited_ns stream_taken[2]  figures of the reading half
-//!     768  write_epoch write_transport read_epoch read_transport switches switch_reason   reconfiguration, for observers
+//!     768  write_epoch write_transport read_epoch read_transport switches switch_reason write_node   reconfiguration, for observers
 //!     896  state orders state_code end_position                 state and orders are one u64 for those who only look whether it changed
 //!    1024  released[1]                                          in odd epochs
 //!    1152  zero
@@ -79,7 +79,8 @@ pub const Control = extern struct {
     read_transport: u32,
     switches: u32,
     switch_reason: u32,
-    _epochs: [128 - 24]u8,
+    write_node: u32,
+    _epochs: [128 - 28]u8,
 
     state: u32 align(8),
     /// Frames sent on the link so far.
@@ -149,6 +150,7 @@ comptime {
     at("read_transport", 780);
     at("switches", 784);
     at("switch_reason", 788);
+    at("write_node", 792);
     at("state", 896);
     at("orders", 900);
     at("state_code", 904);

@@ -99,6 +99,17 @@ pub fn populate(_: [*]u8, _: u32) isize {
     return if (refused()) answer("populate", failure(.NOMEM)) else 0;
 }
 
+/// A machine of one node.
+pub fn nodeOfCpu(_: u32) u32 {
+    return 0;
+}
+
+pub fn homeOf(_: [*]const u8, _: usize) u32 {
+    return 0;
+}
+
+pub fn prefer(_: [*]u8, _: usize, _: u32) void {}
+
 pub fn readAt(fd: i32, bytes: [*]u8, count: usize, offset: u32) isize {
     point("read at");
     const file = kernel.fileHere(fd);
