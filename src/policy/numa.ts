@@ -55,6 +55,8 @@ export function relocations(rings: readonly Placed[], topology: Topology, nowMs:
 
 /** How long an end must be seen on another node to be more there than here: about 250 ms until it is followed. */
 const SETTLING_MS = 150;
+/** Looks that far apart, because each is dear, are believed at once. */
+const RARE_MS = 500;
 /** Memory that did not come along is called again after twice as long each time, up to this. */
 const LONGEST_WAIT_MS = 60_000;
 
@@ -112,8 +114,8 @@ class Residence {
     if (this.share > 0.5) return;
     this.node = node;
     this.share = 1 - this.share;
-    // Seen once is seen in passing, whatever was known before.
-    this.share = Math.min(this.share, 0.5);
+    // Seen once is seen in passing; but where looks are rare, a visit that short would hardly have been seen.
+    if (elapsedMs < RARE_MS) this.share = Math.min(this.share, 0.5);
   }
 }
 

@@ -95,6 +95,11 @@ describe("following one channel", () => {
       assert.deepEqual(follow(follower, at(0, 0), nowMs + 100, nowMs + 200), []);
     }
   });
+  test("where looks are rare, one is enough", () => {
+    const follower = new Follower();
+    for (const nowMs of [0, 2000, 4000]) assert.equal(follower.sample(at(0, 0), TWO, nowMs, always), undefined);
+    assert.match(follower.sample(at(1, 0), TWO, 6000, always)?.reason ?? "", /node 1/);
+  });
   test("memory that does not come along is called less and less often", () => {
     const ordered = follow(new Follower(), at(1, 0), 0, 60_000);
     assert.ok(ordered.length >= 4 && ordered.length <= 7, String(ordered));
