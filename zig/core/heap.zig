@@ -24,8 +24,9 @@ pub const Run = extern struct { offset: u32, bytes: u32 };
 pub const special: u32 = 0xffff_ffff;
 /// Runs per write: pipes take so many bytes whole or not at all.
 pub const batch = 4096 / @sizeOf(Run);
-/// A stretch is this part of the heap, unless more is needed.
+/// A stretch is this part of the heap, or of a small heap some pages, unless more is needed: each one is a call to the kernel at least.
 const stretch_part = 16;
+const stretch_bytes = 16 << 10;
 /// Runs sent before what came back is looked at in any case, so that the pipe back never fills.
 const runs_per_look = 1024;
 /// Behind the records of a stretch: where the writer zeroes a next header that nobody reads.
@@ -96,7 +97,11 @@ pub fn HeapOut(comptime Sys: type) type {
             t.writer.limit = 0;
             t.writer.position = 0;
             t.writer.published = 0;
-            _ = t.moveTo(t.writer.ring_bytes / stretch_part);
+            _ = t.moveTo(stretchOf(t.writer.ring_bytes));
+        }
+
+        fn stretchOf(heap_bytes: u32) u32 {
+            return @min(heap_bytes / 4, @max(heap_bytes / stretch_part, stretch_bytes));
         }
 
         fn grow(context: *anyopaque, need: u32) bool {
@@ -123,7 +128,7 @@ pub fn HeapOut(comptime Sys: type) type {
             const w = &t.writer;
             t.trim();
             const least = granules(need + tail_bytes);
-            const range = t.map.find(least, @max(least, w.ring_bytes / stretch_part / granule)) orelse return false;
+            const range = t.map.find(least, @max(least, stretchOf(w.ring_bytes) / granule)) orelse return false;
             t.map.claim(range);
             t.stretch_end = (range.first + range.count) * granule;
             const lap = (w.position / w.ring_bytes + 1) * w.ring_bytes;

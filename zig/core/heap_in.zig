@@ -16,8 +16,9 @@ const granule = @import("heap_map.zig").granule;
 
 /// Runs handed out and not yet back. More wait in the pipe.
 const max_lent = 4096;
-/// What was read goes back at the latest when it is this part of the heap.
+/// What was read goes back at the latest when it is this part of the heap, or of a small heap some pages.
 const return_part = 8;
+const return_bytes = 16 << 10;
 
 pub fn HeapIn(comptime Sys: type) type {
     return struct {
@@ -137,7 +138,10 @@ pub fn HeapIn(comptime Sys: type) type {
                 if (!t.back.add(run)) t.reader.fault = faults.state;
             }
             t.back_bytes +|= run.bytes; // more than the heap if the peer leaves it in the pipe and sends the same again
-            if (t.back_bytes >= t.reader.ring_bytes / return_part) t.tell();
+            if (t.back_bytes >= returnAt(t.reader.ring_bytes)) t.tell();
+        }
+        fn returnAt(heap_bytes: u32) u32 {
+            return @min(heap_bytes / 4, @max(heap_bytes / return_part, return_bytes));
         }
         pub fn idle(t: *Self) void {
             t.tell();
