@@ -372,9 +372,10 @@ export class RecordReader {
 
   /** Ends the channel; the window is void, so that no later call walks it again. */
   #fault(detail: number): false {
-    this.#port.fault(detail);
     this.limit = this.#stop = this.#doneFrom = this.offset;
     this.status = PEER_FAULT;
+    // Last: who hears of it looks again at once, and a peer that scribbles may have made the header whole meanwhile.
+    this.#port.fault(detail);
     return false;
   }
 }

@@ -26,6 +26,8 @@ export class FakeRing implements WritePort, ReadPort {
   refills = 0;
   dirtied = 0;
   faults: number[] = [];
+  /** What a channel does at a fault: it tells those who wait, who look again at once. */
+  onFault = (): void => {};
   readonly #block = new Int32Array(16);
 
   constructor(sizeBytes: number, maxMessageBytes = 1 << 20) {
@@ -113,6 +115,7 @@ export class FakeRing implements WritePort, ReadPort {
 
   fault(detail: number): void {
     this.faults.push(detail);
+    this.onFault();
   }
 
   #kindAt(position: number): number {

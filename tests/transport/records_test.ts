@@ -315,6 +315,21 @@ describe("a peer that scribbles", () => {
     }
   });
 
+  test("a header that is whole again by the time others hear of the fault is not walked after all", () => {
+    for (const kind of [RECORD_MESSAGE, RECORD_LAST]) {
+      const ring = new FakeRing(4096);
+      header(ring, 0, kind, 4000, 8);
+      expose(ring, 64);
+      ring.onFault = () => {
+        header(ring, 0, RECORD_MESSAGE, 8, 64);
+        assert.equal(ring.reader.peek(), false);
+      };
+      assert.equal(ring.reader.next(), false);
+      assert.equal(ring.reader.next(), false, "nothing was kept back for later");
+      assert.equal(ring.faults.length, 1);
+    }
+  });
+
   test("looking ahead stops at a stride of zero", () => {
     const ring = new FakeRing(4096);
     header(ring, 0, RECORD_PAD, 0, 1);
