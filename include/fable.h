@@ -163,7 +163,7 @@ int32_t fable_space(uint32_t handle);                       /* owner. bytes free
  * block[WRITE_OFFSET]. Only while nothing is laid out and unpublished. */
 int32_t fable_room(uint32_t handle, uint32_t needed);
 int32_t fable_publish(uint32_t handle, uint32_t bytes, uint32_t word0, uint32_t word1, uint32_t messages, uint32_t payload_bytes); /* owner. publishes `bytes` of laid-out records; their first header is word0, word1 */
-int32_t fable_pump(uint32_t handle);                        /* owner. kernel transports: bytes still queued in the arena after trying to send, ENDED or PEER_DEAD once nobody will take them; 0 for rings */
+int32_t fable_pump(uint32_t handle);                        /* owner. kernel transports: bytes still queued in the arena after trying to send, ENDED or PEER_DEAD once nobody will take them; 0 for rings. Again 0: tcp keeps nothing back */
 int32_t fable_close_write(uint32_t handle);                 /* owner. half-close: END after everything published */
 int32_t fable_channel_peer_died(uint32_t handle);           /* owner. the caller learned (pidfd, broker) that the peer is dead */
 int32_t fable_channel_fault(uint32_t handle, uint32_t detail); /* owner. ends the channel with PEER_FAULT, telling the peer */

@@ -132,7 +132,7 @@ pub fn Writing(comptime Self: type) type {
             return more;
         }
 
-        /// This end adds nothing for now: what TCP keeps back shall go.
+        /// This end waits for room, so it adds nothing for now: what TCP keeps back shall go.
         fn hurry(c: *Self) void {
             switch (c.out.transport) {
                 .stream => |*t| t.hurry(),
@@ -161,7 +161,10 @@ pub fn Writing(comptime Self: type) type {
             const queued = pumpAll(c);
             if (queued != 0 or broken(c)) if (unheard(c)) |bad| return @intFromEnum(bad); // nobody will ever take them
             if (queued == 0) {
-                hurry(c);
+                switch (c.out.transport) {
+                    .stream => |*t| t.rest(),
+                    .ring, .heap => {},
+                }
                 return 0;
             }
             if (c.writer().refresh()) c.writer().shortage = c.writer().free();

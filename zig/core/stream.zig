@@ -44,6 +44,8 @@ pub fn StreamOut(comptime Sys: type) type {
         /// TCP keeps a small rest back until all before it is acknowledged; up to which count it was told not to.
         keeps_back: bool = false,
         hurried: u64 = 0,
+        /// What had been sent when pump() last found nothing left to send.
+        rested: u64 = 0,
         /// Sending failed for good.
         broken_: bool = false,
         /// Bytes of an acknowledgement that came in part.
@@ -111,6 +113,11 @@ pub fn StreamOut(comptime Sys: type) type {
             if (!t.keeps_back or t.hurried == t.sent_bytes) return;
             t.hurried = t.sent_bytes;
             Sys.sendKept(t.fd);
+        }
+        /// Pumped, and nothing is left. Who pumps after every message goes on sending, and must not lose what TCP gathers by that; who pumps again
+        /// without having sent anything waits.
+        pub fn rest(t: *Self) void {
+            if (t.rested == t.sent_bytes) t.hurry() else t.rested = t.sent_bytes;
         }
         /// A store takes the line from the reader, which looks at it: none without a need.
         fn say(t: *Self, sent: u64) void {

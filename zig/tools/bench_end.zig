@@ -155,6 +155,7 @@ pub const End = struct {
     /// Kernel transports: until everything published has left this process.
     pub fn drain(end: *End) void {
         while (fable_pump(end.handle) > 0) end.wait(fable.core.wait.writable);
+        _ = fable_pump(end.handle); // once more: nothing follows
     }
 
     /// Waits in the channel's own way: spinning, on the futex, or spinning and then on the doorbell.
