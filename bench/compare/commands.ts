@@ -104,7 +104,7 @@ export function benching(places: Places, transports: readonly TransportName[], m
       line:
         `${
           quoted(places.fable)
-        } bench thr --messages ${messages} --rounds 5 --check full --transport ${transport} --size ${sizeBytes} --driver native --trust trusted`
+        } bench thr --messages ${messages} --rounds 1 --check full --transport ${transport} --size ${sizeBytes} --driver native --trust trusted`
         + ` > /dev/null 2> /dev/null`,
     })),
   };

@@ -127,12 +127,10 @@ async function measure(
   for (let round = 0; round < rounds; round++) {
     const order = round % 2 === 0 ? all : [...all].reverse();
     for (const command of order) {
-      if (interrupted || wrong.has(command) || (command.checksItself === true && round > 0)) continue;
+      if (interrupted || wrong.has(command)) continue;
       say(`round ${round + 1}/${rounds}: ${command.name}`);
       try {
-        times.get(command)!.push(
-          ...await (command.checksItself === true ? timesOf(command, 1, 0, places.folder) : timesOf(command, runs, 1, places.folder)),
-        );
+        times.get(command)!.push(...await timesOf(command, runs, 1, places.folder));
       } catch (error) {
         if (!interrupted) wrong.set(command, error instanceof Error ? error.message : String(error));
       }
