@@ -100,7 +100,7 @@ async function version(command: readonly string[]): Promise<string> {
   )[0]!.trim();
 }
 
-async function revision(): Promise<string> {
+export async function revision(): Promise<string> {
   const git = (args: readonly string[]): Promise<string> => start(["git", "-C", root, ...args], 20_000).output.catch(() => "");
   const hash = (await git(["rev-parse", "--short", "HEAD"])).trim();
   const dirty = (await git(["status", "--porcelain", "--untracked-files=no"])).trim() !== "";

@@ -2,6 +2,7 @@
  * Every way two programs can talk: which runtimes, which transport, how far they trust each other, how they wait. One pair of programs runs all
  * combinations of its runtimes one after the other, each with a channel of its own.
  */
+import { DEFAULT_RING_BYTES } from "../../src/xio/options.ts";
 import type { Program, RuntimeName, World } from "../process/harness.ts";
 import type { TrafficPlan } from "../process/traffic.ts";
 
@@ -56,7 +57,13 @@ export class SoakPair {
     this.#reader = world.run(runtimes[1], END);
   }
 
-  async run(combination: Combination, messages: number, seed: number, limitMs: number): Promise<CombinationResult> {
+  async run(
+    combination: Combination,
+    messages: number,
+    seed: number,
+    limitMs: number,
+    ringBytes = DEFAULT_RING_BYTES,
+  ): Promise<CombinationResult> {
     const { transport, trust, how } = combination;
     if (!this.#listening) {
       this.#reader.tell({ op: "listen", name: this.#name });
@@ -65,7 +72,7 @@ export class SoakPair {
     }
     const plan: TrafficPlan = { seed, maxBytes: MAX_BYTES, pauseEvery: Math.max(100, messages / 40), pauseMs: 4 };
     this.#reader.tell({ op: "accept" });
-    this.#writer.tell({ op: "connect", name: this.#name, options: { transport, ...(trust === "n/a" ? {} : { trust }) } });
+    this.#writer.tell({ op: "connect", name: this.#name, options: { transport, ringBytes, ...(trust === "n/a" ? {} : { trust }) } });
     await Promise.all([this.#reader.next("accepted"), this.#writer.next("connected")]);
     const start = performance.now();
     this.#reader.tell({ op: "receive", plan, count: messages, how });

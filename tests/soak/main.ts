@@ -4,6 +4,7 @@
  *   npm run soak                                    10⁶ simulated histories, 10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
  *   npm run soak -- --messages 100000               fewer messages
  *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
+ *   npm run soak -- --ledger soak.json --minutes 60 an hour of messages, kept in a file: the same command goes on where it ended
  *   npm run soak -- --moves 0                       no random moves; else so many, between all transports, in one process and between two (10,000)
  *   npm run soak -- --kills 100                     so many rounds of killing in a move, at random; else all states, victims and pairs of transports; 0: none
  *   npm run soak -- --choice 5                      minutes of free choice among hogs, pauses and kills (60); 0: none
@@ -15,13 +16,16 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { revision } from "../../bench/runner/environment.ts";
 import { channelPair } from "../../mod.ts";
 import { ROOT, type RuntimeName, World } from "../process/harness.ts";
 import { crashRounds } from "../process/rounds.ts";
 import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
 import { freeChoice } from "./choice.ts";
-import { type CombinationResult, COMBINATIONS, describeCombination, PAIRS, SoakPair } from "./combinations.ts";
+import { PAIRS } from "./combinations.ts";
 import { soakKills } from "./kills.ts";
+import { type Account, Ledger } from "./ledger.ts";
+import { soakMessages } from "./messages.ts";
 import { wander } from "./wander.ts";
 
 const MESSAGES = 10_000_000;
@@ -32,8 +36,6 @@ const HISTORIES = 1_000_000;
 /** Interleavings of each small program. */
 const INTERLEAVINGS = 200_000;
 const ROUND_PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = [["bun", "deno"], ["deno", "bun"]];
-/** At least so many messages a second, else something hangs. */
-const SLOWEST_PER_S = 500;
 /** A survivor's allocator may keep this much after a thousand rounds. */
 const MAX_GROWTH_BYTES = 64 << 20;
 
@@ -48,6 +50,8 @@ const { values } = parseArgs({
     only: { type: "string" },
     seed: { type: "string" },
     json: { type: "string" },
+    ledger: { type: "string" },
+    minutes: { type: "string" },
   },
 });
 const messages = Number(values.messages ?? MESSAGES);
@@ -56,14 +60,20 @@ const moves = Number(values.moves ?? MOVES);
 const choiceMin = Number(values.choice ?? CHOICE_MIN);
 const histories = Number(values.histories ?? HISTORIES);
 const seed = Number(values.seed ?? 1);
+const minutes = Number(values.minutes ?? Number.POSITIVE_INFINITY);
 const failures: string[] = [];
 const results: object[] = [];
+/** Combinations that had no time to pass all their messages. */
+let unfinished = 0;
 
 if (histories > 0 && values.only === undefined) {
   simulate("simulated histories", "--histories", String(histories), "--seed", String(seed));
   simulate("simulated interleavings", "--exhaustive", "--histories", String(INTERLEAVINGS));
 }
-if (messages > 0) { for (const runtimes of PAIRS) await soakPair(runtimes); }
+if (messages > 0) {
+  const ledger = new Ledger(values.ledger, await revision());
+  unfinished = await soakMessages({ messages, seed, minutes, only: values.only }, ledger, record);
+}
 if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
 if (moves > 0 && values.only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
 if (moves > 0 && values.only === undefined) { for (const runtimes of PAIRS) await soakWandering(runtimes); }
@@ -73,41 +83,19 @@ if (values.kills !== "0" && values.only === undefined) {
 if (choiceMin > 0 && values.only === undefined) await soakChoice();
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
+if (unfinished > 0) {
+  console.log(
+    `${unfinished} combinations have not passed ${messages} messages yet${values.ledger === undefined ? "" : ": the same command goes on"}`,
+  );
+}
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
-process.exit(failures.length === 0 && results.length > 0 ? 0 : 1);
+process.exit(failures.length === 0 && unfinished === 0 && results.length > 0 ? 0 : 1);
 
 /** The native core on a simulated kernel, see docs/internals/simulation.md. */
 function simulate(name: string, ...words: readonly string[]): void {
   const { status, stderr, error } = spawnSync(join(ROOT, "zig-out/bin/fable-sim"), words, { encoding: "utf8" });
   console.log(`  ${stderr.trim().replaceAll("\n", "\n  ")}`);
   record(name, {}, status === 0 ? undefined : error?.message ?? stderr.trim());
-}
-
-async function soakPair(runtimes: readonly [RuntimeName, RuntimeName]): Promise<void> {
-  const wanted = COMBINATIONS.filter((combination) => values.only === undefined || title(runtimes, combination).includes(values.only));
-  if (wanted.length === 0) return;
-  const world = new World();
-  try {
-    await world.broker();
-    let pair = new SoakPair(world, runtimes);
-    for (const combination of wanted) {
-      const name = title(runtimes, combination);
-      try {
-        const result = await pair.run(combination, messages, seed, 60_000 + 1000 * messages / SLOWEST_PER_S);
-        record(name, result, result.wrong);
-      } catch (error) {
-        record(name, combination, error instanceof Error ? error.message : String(error));
-        await pair.stop();
-        pair = new SoakPair(world, runtimes);
-      }
-    }
-  } finally {
-    await world.close();
-  }
-}
-
-function title(runtimes: readonly [RuntimeName, RuntimeName], combination: CombinationResult | (typeof COMBINATIONS)[number]): string {
-  return `${runtimes[0]} to ${runtimes[1]} > ${describeCombination(combination)}`;
 }
 
 async function soakRounds(survivor: RuntimeName, victim: RuntimeName): Promise<void> {
@@ -181,7 +169,7 @@ async function soakChoice(): Promise<void> {
 function record(name: string, result: object, wrong: string | undefined): void {
   results.push({ name, ...result, ok: wrong === undefined });
   if (wrong !== undefined) failures.push(`${name} (--seed ${seed}): ${wrong}`);
-  const { seconds, bytes } = result as Partial<CombinationResult>;
+  const { seconds, bytes } = result as Partial<Account>;
   const speed = seconds === undefined || bytes === undefined ? "" : ` ${seconds.toFixed(1)} s, ${(bytes / seconds / 1e9).toFixed(2)} GB/s`;
   console.log(`${wrong === undefined ? "ok    " : "FAILED"} ${name}${speed}`);
 }
