@@ -1,14 +1,12 @@
 /**
- * The project's figures in one run: `npm run bench:figures [-- --rounds N] [--rows TEXT] [--any-placement] [--out FOLDER]`.
- *
- * Writes figures.json and figures.md into bench/results (or FOLDER). Exit code 1 if a must was missed or could not be measured.
+ * The project's figures in one run: `npm run bench:figures`; `bun bench/figures.ts --help` has its options.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { count, flag, optionsOf, text } from "../scripts/lib/options.ts";
 import { nativeRows } from "./figures/native-rows.ts";
 import { pathRows } from "./figures/path-rows.ts";
 import { type FiguresReport, markdown } from "./figures/report.ts";
@@ -25,13 +23,16 @@ const CORES = [0, 1] as const;
 const BROKER_START_MS = 10_000;
 const BROKER_LIFE_MS = 3_600_000;
 
-const { values: options } = parseArgs({
+const options = optionsOf({
+  command: "bun bench/figures.ts",
+  what: "The project's figures in one run: writes figures.json and figures.md. Exit 1 if a must was missed or could not be measured.",
   options: {
-    rounds: { type: "string", default: "5" },
-    rows: { type: "string", default: "" },
-    "any-placement": { type: "boolean", default: false },
-    out: { type: "string", default: join(root, "bench/results") },
+    rounds: count("runs of each row", 5, 1),
+    rows: text("TEXT", "only rows with it in their titles", ""),
+    "any-placement": flag("take rounds in which a cache line is slow between the cores, too"),
+    out: text("FOLDER", "where the files go (default: bench/results)", undefined),
   },
+  examples: ["npm run bench:figures", "bun bench/figures.ts --rows 'round trip' --rounds 3 --out /tmp/figures"],
 });
 
 function rowsWanted(broker: string): readonly Row[] {
@@ -56,8 +57,7 @@ function say(text: string): void {
 async function figures(): Promise<boolean> {
   const wrong = missing(["bun", "deno"]);
   if (wrong !== undefined) throw new Error(wrong);
-  const rounds = Number(options.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds is a whole number");
+  const { rounds } = options;
   const folder = mkdtempSync(join(tmpdir(), "fable-figures-"));
   const socket = join(folder, "broker.sock");
   const rows = rowsWanted(socket);
@@ -78,11 +78,12 @@ async function figures(): Promise<boolean> {
       stopped: () => interrupted,
     });
     const report: FiguresReport = { environment, rounds, rows: rows.map((row, index) => resultOf(row, outcomes[index]!)) };
-    const text = markdown(report);
-    mkdirSync(options.out, { recursive: true });
-    writeFileSync(join(options.out, "figures.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-    writeFileSync(join(options.out, "figures.md"), text);
-    console.log(text);
+    const table = markdown(report);
+    const out = options.out ?? join(root, "bench/results");
+    mkdirSync(out, { recursive: true });
+    writeFileSync(join(out, "figures.json"), `${JSON.stringify(report, undefined, 2)}\n`);
+    writeFileSync(join(out, "figures.md"), table);
+    console.log(table);
     return report.rows.every(({ verdict }) => verdict === "reached" || verdict === "must");
   } finally {
     endBroker();

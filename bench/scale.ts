@@ -2,14 +2,13 @@
  * How much one broker carries: names, live channels, its memory and processor time, what connecting costs then, and how long everything takes to be
  * back after `kill -9`.
  *
- *     npm run bench:scale [-- --flows 1000 --names 10000 --programs 4 --json FILE]
- *
  * Half of the programs listen, half connect; they run in Bun and Deno in turn.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { count, optionsOf, text } from "../scripts/lib/options.ts";
+import { parseProcessTicks } from "../src/broker/kernel.ts";
 import { connectNameService } from "../src/naming/client.ts";
 import { loadNative } from "../src/native/load.ts";
 import { percentile } from "./drivers/clock.ts";
@@ -17,17 +16,18 @@ import { describeEnvironment } from "./runner/environment.ts";
 import { Place, Told } from "./runner/told.ts";
 import type { Answer, Order } from "./scale/end.ts";
 
-const { values } = parseArgs({
+const { flows, names, programs, json } = optionsOf({
+  command: "bun bench/scale.ts",
+  what:
+    "How much one broker carries: its memory and processor time, what connecting costs, and how long everything takes to be back after kill -9.",
   options: {
-    flows: { type: "string", default: "1000" },
-    names: { type: "string", default: "10000" },
-    programs: { type: "string", default: "4" },
-    json: { type: "string" },
+    flows: count("live channels", 1000, 1),
+    names: count("registered names", 10_000, 1),
+    programs: count("programs that have them: half listen, half connect", 4, 2),
+    json: text("FILE", "writes the figures there as well", undefined),
   },
+  examples: ["npm run bench:scale", "bun bench/scale.ts --flows 100 --names 1000 --json scale.json"],
 });
-const flows = Number(values.flows);
-const names = Number(values.names);
-const programs = Number(values.programs);
 const pairs = programs >> 1;
 
 const IDLE_MS = 10_000;
@@ -40,11 +40,9 @@ type End = Told<Order, Answer>;
 /** Memory and processor time of a process, as the kernel counts them. */
 function look(pid: number): { readonly residentBytes: number; readonly cpuMs: number } {
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return {
     residentBytes: Number(/VmRSS:\s+(\d+)/.exec(status)?.[1] ?? 0) * 1024,
-    cpuMs: (Number(fields[11]) + Number(fields[12])) * TICK_MS,
+    cpuMs: (parseProcessTicks(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? 0) * TICK_MS,
   };
 }
 
@@ -152,7 +150,7 @@ try {
   const result = await measure(ends);
   say("");
   for (const [name, value] of Object.entries(result)) console.log(`${name.padEnd(28)} ${Math.round(value * 1000) / 1000}`);
-  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify({ environment, ...result }, undefined, 2)}\n`);
+  if (json !== undefined) writeFileSync(json, `${JSON.stringify({ environment, ...result }, undefined, 2)}\n`);
 } finally {
   await Promise.all(ends.map((end) => end.stop()));
   await place.close();

@@ -8,6 +8,7 @@ import process from "node:process";
 import { describe, test } from "node:test";
 import { atLeastOneFailure, closingLine, junitCounts, sum, zigCounts } from "../scripts/lib/counts.ts";
 import { makeScratch } from "../scripts/lib/leftovers.ts";
+import { count, flag, helpOf, readOptions, seconds, text } from "../scripts/lib/options.ts";
 import { run } from "../scripts/lib/run.ts";
 import { StuckTest } from "../scripts/lib/stuck.ts";
 
@@ -124,5 +125,33 @@ describe("leftovers", () => {
     assert.match(sentences[1] ?? "", /^a socket was left at .*left\.sock$/);
     assert.equal(await ended, "SIGKILL");
     server.close();
+  });
+});
+
+describe("options of programs", () => {
+  const usage = {
+    command: "bun program.ts",
+    what: "It does something.",
+    options: { rounds: count("of all", 5, 1), quick: flag("less"), only: text("TEXT", "those", ""), each: seconds("of one", 0.5) },
+    examples: ["bun program.ts --quick"],
+  };
+
+  test("what is not said has its default, what is said is parsed", () => {
+    assert.deepEqual(readOptions(usage, []), { rounds: 5, quick: false, only: "", each: 0.5 });
+    const said = readOptions(usage, ["--rounds", "7", "--quick", "--only=a b", "--each", "1.5"]);
+    assert.deepEqual(said, { rounds: 7, quick: true, only: "a b", each: 1.5 });
+  });
+
+  test("help has all of them, and examples", () => {
+    assert.equal(readOptions(usage, ["--quick", "--help"]), undefined);
+    const help = helpOf(usage);
+    for (const part of [/--rounds N +of all \(default: 5\)/, /--only TEXT +those$/m, /bun program\.ts --quick/]) assert.match(help, part);
+  });
+
+  test("a mistake is one sentence", () => {
+    const wrong = [["--nonsense"], ["stray"], ["--rounds"], ["--rounds", "x"], ["--rounds", "0"], ["--rounds", "-1"], ["--quick=1"]];
+    for (const args of wrong) {
+      assert.throws(() => readOptions(usage, args), { name: "UsageError", message: /^[^\n]+[^.\n]$/ }, args.join(" "));
+    }
   });
 });

@@ -1,10 +1,6 @@
 /**
- * Whole commands beside each other: `npm run bench:compare [-- --quick] [--only TEXT] [--rounds N] [--runs N] [--out FOLDER]`. `fable cat` of a file against
- * `cat | cat` and socat, how long it takes to start, and `fable bench thr` over each transport.
- *
- * `--only` takes groups with that text in their title. Ctrl-C keeps what is finished.
- *
- * Writes compare.json and compare.md into bench/results (or FOLDER). Exit code 1 if a must was missed or could not be measured.
+ * Whole commands beside each other: `npm run bench:compare`; `bun bench/compare/main.ts --help` has its options. `fable cat` of a file against
+ * `cat | cat` and socat, how long it takes to start, and `fable bench thr` over each transport. Ctrl-C keeps what is finished.
  */
 import { createHash, randomFillSync } from "node:crypto";
 import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, statfsSync, writeFileSync, writeSync } from "node:fs";
@@ -13,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
-import { parseArgs } from "node:util";
+import { count, flag, optionsOf, text } from "../../scripts/lib/options.ts";
 import { TRANSPORTS } from "../../src/cli/words.ts";
 import { missing, root } from "../runner/checkout.ts";
 import { describeEnvironment } from "../runner/environment.ts";
@@ -34,21 +30,18 @@ const BROKER_LIFE_MS = 3_600_000;
 /** An embedded broker without guests stays for two seconds. */
 const BROKER_LEAVES_MS = 2500;
 
-const { values: options } = parseArgs({
+const options = optionsOf({
+  command: "bun bench/compare/main.ts",
+  what: "Whole commands beside each other: writes compare.json and compare.md. Exit 1 if a must was missed or could not be measured.",
   options: {
-    quick: { type: "boolean", default: false },
-    only: { type: "string", default: "" },
-    rounds: { type: "string" },
-    runs: { type: "string" },
-    out: { type: "string", default: join(root, "bench/results") },
+    quick: flag("a smaller file and fewer messages"),
+    only: text("TEXT", "only groups with it in their titles", ""),
+    rounds: count("rounds of all commands (default: 3, 1 if quick)", undefined, 1),
+    runs: count("runs of each command in a round (default: 3, 2 if quick)", undefined, 1),
+    out: text("FOLDER", "where the files go (default: bench/results)", undefined),
   },
+  examples: ["npm run bench:compare", "bun bench/compare/main.ts --quick --only start --out /tmp/compare"],
 });
-
-function whole(name: "rounds" | "runs", otherwise: number): number {
-  const value = Number(options[name] ?? otherwise);
-  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} is a whole number`);
-  return value;
-}
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
@@ -154,7 +147,7 @@ async function compare(): Promise<boolean> {
   const wrong = missing(["bun"]) ?? provide(["hyperfine", "socat"]);
   if (wrong !== undefined) throw new Error(wrong);
   endOnSignals();
-  const { quick, out } = options;
+  const { quick, out = join(root, "bench/results") } = options;
   const bytes = quick ? QUICK_BYTES : GIB;
   const environment = await describeEnvironment();
   const folder = mkdtempSync(join(tmpdir(), "fable-compare-"));
@@ -179,13 +172,13 @@ async function compare(): Promise<boolean> {
       benching(places, TRANSPORTS, quick ? QUICK_MESSAGES : MESSAGES, BENCH_SIZE_BYTES),
     ];
     const wanted = groups.filter(({ title }) => title.toLowerCase().includes(options.only.toLowerCase()));
-    const measured = await measure(wanted, places, hash, whole("rounds", quick ? 1 : 3), whole("runs", quick ? 2 : 3));
+    const measured = await measure(wanted, places, hash, options.rounds ?? (quick ? 1 : 3), options.runs ?? (quick ? 2 : 3));
     const report: CompareReport = { environment, quick, groups: measured, limits: limitsOf(measured) };
-    const text = markdown(report);
+    const tables = markdown(report);
     mkdirSync(out, { recursive: true });
     writeFileSync(join(out, "compare.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-    writeFileSync(join(out, "compare.md"), text);
-    console.log(text);
+    writeFileSync(join(out, "compare.md"), tables);
+    console.log(tables);
     broker.kill();
     // Brokers that were started on demand leave by themselves; their folders are theirs until then.
     await sleep(BROKER_LEAVES_MS);

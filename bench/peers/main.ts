@@ -1,14 +1,13 @@
 /**
- * FABLE beside what one would use today, on the same cores: `npm run bench:peers [-- --rounds N] [--peers TEXT] [--seconds S] [--cores A,B] [--out FOLDER]`.
- *
- * Writes peers.json and peers.md into bench/results and the README's table (with --out only the files, there). A peer that is missing is skipped
- * by name. Ctrl-C keeps what is finished.
+ * FABLE beside what one would use today, on the same cores: `npm run bench:peers`; `bun bench/peers/main.ts --help` has its options. A peer that is
+ * missing is skipped by name. Ctrl-C keeps what is finished.
  */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { count, optionsOf, seconds, text } from "../../scripts/lib/options.ts";
+import { parseCores, UsageError } from "../../src/cli/usage.ts";
 import { missing, root } from "../runner/checkout.ts";
 import { describeEnvironment } from "../runner/environment.ts";
 import { probe } from "../runner/native.ts";
@@ -21,28 +20,28 @@ import { buildEnds, runPeer, unavailable } from "./run.ts";
 
 const REPEATS = 3;
 
-const { values: options } = parseArgs({
+const options = optionsOf({
+  command: "bun bench/peers/main.ts",
+  what:
+    "FABLE beside what one would use today: writes peers.json, peers.md and the README's table. Exit 1 if a peer that is there was not measured.",
   options: {
-    rounds: { type: "string", default: "3" },
-    peers: { type: "string", default: "" },
-    seconds: { type: "string", default: "0.3" },
-    cores: { type: "string", default: "0,1" },
-    out: { type: "string" },
+    rounds: count("runs of each peer", 3, 1),
+    peers: text("TEXT", "only those with it in their names; the README stays as it is", ""),
+    seconds: seconds("of one run", 0.3),
+    cores: { value: "A,B", what: "of the two ends", parse: twoCores, otherwise: [0, 1] as const },
+    out: text("FOLDER", "where the files go, without the README (default: bench/results, and the README)", undefined),
   },
+  examples: ["npm run bench:peers", "bun bench/peers/main.ts --peers websocket --rounds 1 --out /tmp/peers"],
 });
+
+function twoCores(given: string): readonly [number, number] {
+  const cores = parseCores(given);
+  if (typeof cores === "string") throw new UsageError(`"${given}" names no cores; write two numbers as in 0,1`);
+  return cores;
+}
 
 function say(text: string): void {
   process.stderr.write(`${text}\n`);
-}
-
-function numbers(): { readonly rounds: number; readonly seconds: number; readonly cores: readonly [number, number] } {
-  const rounds = Number(options.rounds);
-  const seconds = Number(options.seconds);
-  const match = /^(\d+),(\d+)$/.exec(options.cores);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error("--rounds is a whole number");
-  if (!(seconds > 0)) throw new Error("--seconds is more than 0");
-  if (match === null) throw new Error("--cores are two numbers as in 0,1");
-  return { rounds, seconds, cores: [Number(match[1]), Number(match[2])] };
 }
 
 interface Planned {
@@ -51,7 +50,7 @@ interface Planned {
   readonly task: Task<PeerFigures>;
 }
 
-function plan(peers: readonly Peer[], folder: string, cores: readonly [number, number], seconds: number): readonly Planned[] {
+function plan(peers: readonly Peer[], folder: string, cores: readonly [number, number], runS: number): readonly Planned[] {
   return peers.flatMap((peer) =>
     SIZES.filter((size) => measures(peer, size, "lat") || measures(peer, size, "thr")).map((size_bytes) => ({
       peer,
@@ -60,7 +59,7 @@ function plan(peers: readonly Peer[], folder: string, cores: readonly [number, n
         name: `${labelOf(peer)}, ${size_bytes} B`,
         async run() {
           const before = await probe(cores);
-          const value = await runPeer(peer, { sizeBytes: size_bytes, cores, seconds, path: join(folder, "socket") });
+          const value = await runPeer(peer, { sizeBytes: size_bytes, cores, seconds: runS, path: join(folder, "socket") });
           return { value, placement: { before, after: await probe(cores) } };
         },
       },
@@ -69,7 +68,7 @@ function plan(peers: readonly Peer[], folder: string, cores: readonly [number, n
 }
 
 async function compare(): Promise<boolean> {
-  const { rounds, seconds, cores } = numbers();
+  const { rounds, seconds: runS, cores } = options;
   const wrong = missing(["bun", "deno"]);
   if (wrong !== undefined) throw new Error(wrong);
   buildEnds();
@@ -86,7 +85,7 @@ async function compare(): Promise<boolean> {
   try {
     const environment = await describeEnvironment();
     if (environment.load_before > 0.5) say(`the machine is busy (load ${environment.load_before.toFixed(2)}): expect noise`);
-    const planned = plan([...OURS.filter(({ ours }) => there.some((peer) => peer.ours === ours)), ...there], folder, cores, seconds);
+    const planned = plan([...OURS.filter(({ ours }) => there.some((peer) => peer.ours === ours)), ...there], folder, cores, runS);
     const outcomes = await runRounds(planned.map(({ task }) => task), {
       rounds,
       repeats: REPEATS,
@@ -114,11 +113,11 @@ async function compare(): Promise<boolean> {
 
 function write(report: PeersReport): void {
   const folder = options.out ?? join(root, "bench/results");
-  const text = markdown(report);
+  const tables = markdown(report);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "peers.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-  writeFileSync(join(folder, "peers.md"), text);
-  console.log(text);
+  writeFileSync(join(folder, "peers.md"), tables);
+  console.log(tables);
   // The README shows a whole comparison or none.
   if (options.out !== undefined || options.peers !== "") return;
   const readme = join(root, "README.md");

@@ -1,21 +1,29 @@
 /**
  * How fast the policy reacts: both ends of a spinning channel are put on one core and apart again, then a hog comes to one end's core and goes.
  * Prints, for each round and each change, the milliseconds until both directions had moved, and how often they did.
- *
- *     bun bench/policy/reaction.ts [--rounds N] [--runtimes bun,deno] [--transport NAME|auto]
  */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { count, optionsOf, text } from "../../scripts/lib/options.ts";
 import { Hog } from "../../src/cli/hog.ts";
+import { parseWord } from "../../src/cli/usage.ts";
+import { confine } from "../../src/native/affinity.ts";
 import { loadNative } from "../../src/native/load.ts";
-import { type Program, type RuntimeName, sleep, World } from "../../tests/process/harness.ts";
+import { type Program, type RuntimeName, RUNTIMES, sleep, World } from "../../tests/process/harness.ts";
 
-const { values } = parseArgs({
+const { rounds, runtimes, transport: asked } = optionsOf({
+  command: "bun bench/policy/reaction.ts",
+  what: "How fast the policy reacts when ends come to one core or apart, and when a hog comes or goes: a line of JSON for each change.",
   options: {
-    rounds: { type: "string", default: "5" },
-    runtimes: { type: "string", default: "bun,bun" },
-    transport: { type: "string", default: "mempipe-spin" },
+    rounds: count("of all changes", 5, 1),
+    runtimes: {
+      value: "A,B",
+      what: "of the two ends: bun or deno",
+      parse: (given: string): readonly RuntimeName[] => given.split(",").map((name) => parseWord(name, RUNTIMES)),
+      otherwise: ["bun", "bun"] as const,
+    },
+    transport: text("NAME", "where the channel begins, or auto", "mempipe-spin"),
   },
+  examples: ["bun bench/policy/reaction.ts --rounds 1", "bun bench/policy/reaction.ts --runtimes bun,deno --transport auto"],
 });
 const { library } = loadNative();
 /** Until nothing more is expected to happen. */
@@ -30,24 +38,20 @@ interface Change {
   readonly msgs_per_s: number;
 }
 
-function confine(pid: number, cpu: number): void {
-  library.thread_confine(pid, Uint32Array.of(1 << cpu), 1);
-}
-
 async function round(): Promise<readonly Change[]> {
   const world = new World();
   try {
     await world.broker("bun");
-    const [first, second = first] = values.runtimes.split(",") as [RuntimeName, RuntimeName?];
+    const [first = "bun", second = first] = runtimes;
     const [asker, answerer] = [world.run(first, TALKER), world.run(second, TALKER)];
     answerer.tell({ op: "start", role: "answer", name: "xio://react", sizeBytes: 64 });
     await answerer.next("listening");
-    const transport = values.transport === "auto" ? {} : { transport: values.transport };
+    const transport = asked === "auto" ? {} : { transport: asked };
     asker.tell({ op: "start", role: "ask", name: "xio://react", sizeBytes: 64, ...transport });
     await Promise.all([asker.next("open"), answerer.next("open")]);
     const place = (a: number, b: number) => {
-      confine(asker.pid, a);
-      confine(answerer.pid, b);
+      confine(library, asker.pid, [a]);
+      confine(library, answerer.pid, [b]);
     };
     let hog: Hog | undefined;
     const changes: Change[] = [];
@@ -72,15 +76,15 @@ async function round(): Promise<readonly Change[]> {
 
 async function observe(change: string, make: () => void, ends: readonly Program[]): Promise<Change> {
   const [asker] = ends as [Program, Program];
-  const count = async () => {
+  const counted = async () => {
     asker.tell({ op: "count" });
     return Number((await asker.next("count", 60_000))["messages"]);
   };
-  const [before, lines] = [await count(), ends.map((end) => end.lines.length)];
+  const [before, lines] = [await counted(), ends.map((end) => end.lines.length)];
   const began = Date.now();
   make();
   await sleep(WATCH_MS);
-  const messages = await count() - before;
+  const messages = await counted() - before;
   const elapsed = Date.now() - began;
   const moved = ends.map((end, index) => end.lines.slice(lines[index]).filter((line) => line.event === "moved"));
   const firsts = moved.map(([line]) => (line === undefined ? undefined : Number(line["at"]) - began));
@@ -92,7 +96,7 @@ async function observe(change: string, make: () => void, ends: readonly Program[
   };
 }
 
-for (let count = 0; count < Number(values.rounds); count++) {
-  for (const change of await round()) console.log(JSON.stringify({ round: count, ...change }));
+for (let number = 0; number < rounds; number++) {
+  for (const change of await round()) console.log(JSON.stringify({ round: number, ...change }));
 }
 process.exit(0);

@@ -1,21 +1,22 @@
 /**
  * What sampling costs: a broker with many flows that all have a little traffic, for some seconds. Prints how many rounds it made, what one
  * took, and which share of a core that was (must: at most 0.01).
- *
- *     bun bench/policy/sampling.ts [--flows 1000] [--per-second 10] [--seconds 10]
  */
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { count, optionsOf } from "../../scripts/lib/options.ts";
 import { withNameService } from "../../src/cli/open.ts";
 import { sleep, World } from "../../tests/process/harness.ts";
 
-const { values } = parseArgs({
+const options = optionsOf({
+  command: "bun bench/policy/sampling.ts",
+  what: "What sampling costs a broker with many flows that all have a little traffic: one line of JSON.",
   options: {
-    flows: { type: "string", default: "1000" },
-    "per-second": { type: "string", default: "10" },
-    seconds: { type: "string", default: "10" },
+    flows: count("channels", 1000, 1),
+    "per-second": count("messages per second on each", 10, 1),
+    seconds: count("to watch", 10, 1),
   },
+  examples: ["bun bench/policy/sampling.ts", "bun bench/policy/sampling.ts --flows 100 --per-second 100 --seconds 5"],
 });
 
 /** CPU time of the broker's main thread, in nanoseconds. */
@@ -26,7 +27,7 @@ function ranNs(pid: number): number {
 const world = new World();
 try {
   const broker = await world.broker("bun");
-  const more = [values.flows, values["per-second"]];
+  const more = [String(options.flows), String(options["per-second"])];
   const listener = world.run("bun", "bench/policy/many_main.ts", ["listen", ...more]);
   await listener.next("listening");
   const connector = world.run("bun", "bench/policy/many_main.ts", ["connect", ...more]);
@@ -36,14 +37,14 @@ try {
   // The first rounds are run by an interpreter.
   await sleep(3000);
   const before = await look();
-  await sleep(Number(values.seconds) * 1000);
+  await sleep(options.seconds * 1000);
   const after = await look();
   const elapsedMs = after.at - before.at;
   const difference = (name: string) => (after.stats[name] ?? 0) - (before.stats[name] ?? 0);
   const [rounds, spentUs] = [difference("policy_rounds"), difference("policy_spent_us")];
   console.log(JSON.stringify({
     flows: after.stats["flows"],
-    msgs_per_s_per_flow: Number(values["per-second"]),
+    msgs_per_s_per_flow: options["per-second"],
     seconds: elapsedMs / 1000,
     rounds,
     round_us: Math.round(spentUs / Math.max(1, rounds)),

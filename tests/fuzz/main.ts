@@ -1,23 +1,25 @@
-/**
- * `npm run fuzz`: hostile peers, long. Ends with one line and exit 0, or 1.
- *
- *   npm run fuzz                                  10⁷ rounds against the native core, 2,000 attacks by processes, 200,000 mutated broker frames
- *   npm run fuzz -- --rounds 1000000 --seed 9     other numbers; a failure prints how to repeat it
- */
+/** `npm run fuzz`: hostile peers, long; `--help` has its options. Ends with one line and exit 0, or 1. */
 import process from "node:process";
-import { parseArgs } from "node:util";
+import { count, optionsOf } from "../../scripts/lib/options.ts";
 import { fuzzBroker } from "../hostile/frames.ts";
 import { fuzzNative } from "../hostile/native.ts";
 import { attackRounds } from "../hostile/rounds.ts";
 
-const { values } = parseArgs({
-  options: { rounds: { type: "string" }, attacks: { type: "string" }, frames: { type: "string" }, seed: { type: "string" } },
+const { rounds, attacks, frames, seed = Date.now() % 1_000_000 } = optionsOf({
+  command: "npm run fuzz --",
+  what: "Hostile peers, long. Ends with one line and exit 0, or 1; a failure prints how to repeat it.",
+  options: {
+    rounds: count("against the native core", 10_000_000),
+    attacks: count("by processes", 2000),
+    frames: count("mutated ones to a broker", 200_000),
+    seed: count("of everything random (default: another each time)", undefined),
+  },
+  examples: ["npm run fuzz -- --rounds 1000000 --seed 9", "npm run fuzz -- --rounds 0 --attacks 0"],
 });
-const seed = Number(values.seed ?? Date.now() % 1_000_000);
 const parts: readonly (readonly [string, () => Promise<string>])[] = [
-  ["native core", async () => JSON.stringify(await fuzzNative(Number(values.rounds ?? 10_000_000), seed, 3_600_000))],
-  ["attacks by processes", async () => `${await attackRounds(Number(values.attacks ?? 2000), seed)} attacks survived`],
-  ["broker frames", async () => `${await fuzzBroker(Number(values.frames ?? 200_000), seed)} frames survived`],
+  ["native core", async () => JSON.stringify(await fuzzNative(rounds, seed, 3_600_000))],
+  ["attacks by processes", async () => `${await attackRounds(attacks, seed)} attacks survived`],
+  ["broker frames", async () => `${await fuzzBroker(frames, seed)} frames survived`],
 ];
 let failed = 0;
 for (const [name, run] of parts) {

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import process from "node:process";
 import { connect, type Handle, isFableError, listen, type Trust } from "../../mod.ts";
+import { say } from "../../src/cli/lines.ts";
 import { seeded } from "../process/harness.ts";
 import { receiveTraffic, sendTraffic, Traffic, type TrafficPlan } from "../process/traffic.ts";
 
@@ -27,10 +28,6 @@ const PAUSE_EVERY = [0, 500, 20];
 const [role, name, trust, seed] = process.argv.slice(2) as [Role, string, Trust, string];
 let stopping = false;
 process.stdin.once("data", () => stopping = true);
-
-function say(event: string, value: object = {}): void {
-  process.stdout.write(`${JSON.stringify({ event, ...value })}\n`);
-}
 
 function* phases(): Generator<Phase> {
   const random = seeded(Number(seed));

@@ -1,23 +1,12 @@
-/**
- * `npm run soak`: the long form of what `npm test` does briefly. Ends with one line and exit 0, or 1.
- *
- *   npm run soak                                    10⁶ simulated histories, 10⁷ messages in each of 56 combinations, and 1,000 crash rounds: hours
- *   npm run soak -- --messages 100000               fewer messages
- *   npm run soak -- --only "bun to deno > unix"     the combinations whose description contains this
- *   npm run soak -- --ledger soak.json --minutes 60 an hour of messages, kept in a file: the same command goes on where it ended
- *   npm run soak -- --moves 0                       no random moves; else so many, between all transports, in one process and between two (10,000)
- *   npm run soak -- --kills 100                     so many rounds of killing in a move, at random; else all states, victims and pairs of transports; 0: none
- *   npm run soak -- --choice 5                      minutes of free choice among hogs, pauses and kills (60); 0: none
- *   npm run soak -- --rounds 0                      no crash rounds; --messages 0: no messages; --histories 0: no simulation
- *   npm run soak -- --seed 7 --json soak.json       another seed (printed with each failure); results as JSON
- */
+/** `npm run soak`: the long form of what `npm test` does briefly; `--help` has its options. Ends with one line and exit 0, or 1. */
 import { spawnSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { revision } from "../../bench/runner/environment.ts";
 import { channelPair } from "../../mod.ts";
+import { count, optionsOf, text } from "../../scripts/lib/options.ts";
+import { UsageError } from "../../src/cli/usage.ts";
 import { ROOT, type RuntimeName, World } from "../process/harness.ts";
 import { crashRounds } from "../process/rounds.ts";
 import { orderMoves, plainPlan, readMoving, writeMoving } from "../xio/switching.ts";
@@ -39,57 +28,62 @@ const ROUND_PAIRS: readonly (readonly [RuntimeName, RuntimeName])[] = [["bun", "
 /** A survivor's allocator may keep this much after a thousand rounds. */
 const MAX_GROWTH_BYTES = 64 << 20;
 
-const { values } = parseArgs({
+const { messages, rounds, moves, kills, choice: choiceMin, histories, only, seed, json, ledger: account, minutes } = optionsOf({
+  command: "npm run soak --",
+  what: "The long form of what npm test does briefly; without options it takes hours. Ends with one line and exit 0, or 1.",
   options: {
-    messages: { type: "string" },
-    rounds: { type: "string" },
-    moves: { type: "string" },
-    kills: { type: "string" },
-    choice: { type: "string" },
-    histories: { type: "string" },
-    only: { type: "string" },
-    seed: { type: "string" },
-    json: { type: "string" },
-    ledger: { type: "string" },
-    minutes: { type: "string" },
+    messages: count("in each of 56 combinations; 0: none", MESSAGES),
+    ledger: text("FILE", "keeps what passed, so that the same command goes on where it ended", undefined),
+    minutes: { value: "MINUTES", what: "of messages at most", parse: minutesIn, otherwise: Number.POSITIVE_INFINITY },
+    rounds: count("of crashes; 0: none", ROUNDS),
+    moves: count("at random under load, between all transports, in one process and between two; 0: none", MOVES),
+    kills: count("rounds of killing in a move, at random; 0: none (default: all states, victims and pairs of transports)", undefined),
+    choice: { value: "MINUTES", what: "of free choice among hogs, pauses and kills; 0: none", parse: minutesIn, otherwise: CHOICE_MIN },
+    histories: count("simulated; 0: no simulation", HISTORIES),
+    only: text("TEXT", "the combinations whose description contains it, and nothing else", undefined),
+    seed: count("of everything random; printed with each failure", 1),
+    json: text("FILE", "writes the results there", undefined),
   },
+  examples: [
+    "npm run soak -- --ledger soak.json --minutes 60",
+    'npm run soak -- --only "bun to deno > unix" --messages 100000',
+    "npm run soak -- --choice 5 --seed 7 --json soak.json",
+  ],
 });
-const messages = Number(values.messages ?? MESSAGES);
-const rounds = Number(values.rounds ?? ROUNDS);
-const moves = Number(values.moves ?? MOVES);
-const choiceMin = Number(values.choice ?? CHOICE_MIN);
-const histories = Number(values.histories ?? HISTORIES);
-const seed = Number(values.seed ?? 1);
-const minutes = Number(values.minutes ?? Number.POSITIVE_INFINITY);
 const failures: string[] = [];
 const results: object[] = [];
 /** Combinations that had no time to pass all their messages. */
 let unfinished = 0;
 
-if (histories > 0 && values.only === undefined) {
+if (histories > 0 && only === undefined) {
   simulate("simulated histories", "--histories", String(histories), "--seed", String(seed));
   simulate("simulated interleavings", "--exhaustive", "--histories", String(INTERLEAVINGS));
 }
 if (messages > 0) {
-  const ledger = new Ledger(values.ledger, await revision());
-  unfinished = await soakMessages({ messages, seed, minutes, only: values.only }, ledger, record);
+  const ledger = new Ledger(account, await revision());
+  unfinished = await soakMessages({ messages, seed, minutes, only }, ledger, record);
 }
-if (rounds > 0 && values.only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
-if (moves > 0 && values.only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
-if (moves > 0 && values.only === undefined) { for (const runtimes of PAIRS) await soakWandering(runtimes); }
-if (values.kills !== "0" && values.only === undefined) {
-  await soakKills(seed, Number(values.kills ?? Number.POSITIVE_INFINITY), (name, wrong) => record(name, {}, wrong));
+if (rounds > 0 && only === undefined) { for (const [survivor, victim] of ROUND_PAIRS) await soakRounds(survivor, victim); }
+if (moves > 0 && only === undefined) { for (const trust of ["trusted", "untrusted"] as const) await soakMoves(trust); }
+if (moves > 0 && only === undefined) { for (const runtimes of PAIRS) await soakWandering(runtimes); }
+if (kills !== 0 && only === undefined) {
+  await soakKills(seed, kills ?? Number.POSITIVE_INFINITY, (name, wrong) => record(name, {}, wrong));
 }
-if (choiceMin > 0 && values.only === undefined) await soakChoice();
-if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(results, undefined, 2)}\n`);
+if (choiceMin > 0 && only === undefined) await soakChoice();
+if (json !== undefined) writeFileSync(json, `${JSON.stringify(results, undefined, 2)}\n`);
 for (const failure of failures) console.log(`FAILED ${failure}`);
 if (unfinished > 0) {
   console.log(
-    `${unfinished} combinations have not passed ${messages} messages yet${values.ledger === undefined ? "" : ": the same command goes on"}`,
+    `${unfinished} combinations have not passed ${messages} messages yet${account === undefined ? "" : ": the same command goes on"}`,
   );
 }
 console.log(`${results.length - failures.length} passed, ${failures.length} failed`);
 process.exit(failures.length === 0 && unfinished === 0 && results.length > 0 ? 0 : 1);
+
+function minutesIn(given: string): number {
+  if (!/^\d{1,5}(\.\d{1,3})?$/.test(given)) throw new UsageError(`"${given}" is not a number of minutes`);
+  return Number(given);
+}
 
 /** The native core on a simulated kernel, see docs/internals/simulation.md. */
 function simulate(name: string, ...words: readonly string[]): void {
