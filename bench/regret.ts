@@ -4,29 +4,20 @@
  */
 import { writeFileSync } from "node:fs";
 import process from "node:process";
+import type { RegretOptions } from "../src/cli/bench.ts";
 import { connectNameService } from "../src/naming/client.ts";
 import { loadNative } from "../src/native/load.ts";
-import { type RegretCell, type Situation, situations, summarise, titleOf } from "./regret/grid.ts";
+import { MUST, type RegretCell, type Situation, situations, summarise, titleOf } from "./regret/grid.ts";
 import { type Effort, Ends, measureCell } from "./regret/measure.ts";
 import { calibrated } from "./regret/table.ts";
 import { describeEnvironment } from "./runner/environment.ts";
+import { ProgressLine } from "./runner/progress.ts";
 import { assertWritable } from "./runner/report.ts";
 import { aligned } from "./runner/table.ts";
 import { Place } from "./runner/told.ts";
 
-export interface RegretOptions {
-  /** At most five minutes, and less sure. */
-  readonly quick?: boolean;
-  /** Only cells with this text in their title. */
-  readonly only?: string;
-  /** A path, or "-" for stdout. */
-  readonly json?: string;
-  readonly html?: string;
-}
-
 const THOROUGH: Effort = { seconds: 0.15, rounds: 3, scores: 5, settleMs: 4000, repeats: 2 };
 const QUICK: Effort = { seconds: 0.05, rounds: 1, scores: 2, settleMs: 1200, repeats: 0 };
-const MUST = { median: 0.05, worst: 0.25 };
 /** Rough: what a cell takes, for the announcement. */
 const CELL_S = { thorough: 9, quick: 2.8 };
 
@@ -83,10 +74,11 @@ async function measureAll(
   });
   service.setRef(true);
   let ends: Ends | undefined;
+  const line = new ProgressLine(process.stderr);
   try {
     for (const [index, situation] of wanted.entries()) {
       if (stopped()) return;
-      line(`${index + 1}/${wanted.length} ${titleOf(situation)}`);
+      line.show(index, wanted.length, titleOf(situation));
       try {
         ends ??= new Ends(service, place.environment);
         cells.push(await measureCell(ends, situation, effort));
@@ -97,7 +89,7 @@ async function measureAll(
       }
     }
   } finally {
-    line("");
+    line.clear();
     await ends?.stop();
     await service.close();
   }
@@ -124,8 +116,4 @@ function report(cells: readonly RegretCell[], failed: readonly string[], quick: 
 
 function note(text: string): void {
   process.stderr.write(`${text}\n`);
-}
-
-function line(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
 }

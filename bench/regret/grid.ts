@@ -70,6 +70,9 @@ export function judged(
   return { best_per_s, policy_per_s, same_again, regret: Math.max(0, best_per_s / policy_per_s - 1 - same_again) };
 }
 
+/** What is promised of all cells together, and of each. */
+export const MUST = { median: 0.05, worst: 0.25 } as const;
+
 export interface Summary {
   readonly cells: number;
   readonly median: number;
@@ -78,7 +81,7 @@ export interface Summary {
   readonly same_again: number;
 }
 
-export function summarise(cells: readonly RegretCell[]): Summary {
+export function summarise(cells: readonly Pick<RegretCell, "regret" | "same_again">[]): Summary {
   const regrets = cells.map(({ regret }) => regret);
   return {
     cells: cells.length,

@@ -1,17 +1,18 @@
 /** Cells of `fable bench`: what is measured, and what comes out of it (the JSON that others script against). */
+import type { BenchTransport, Driver } from "../../src/cli/words.ts";
 import { transportByName } from "../../src/transport/registry.ts";
-import type { TransportName, Trust } from "../../src/transport/transport.ts";
+import type { Trust } from "../../src/transport/transport.ts";
 import type { Workload } from "../drivers/job.ts";
 import type { Runtimes } from "./pairs.ts";
 import { lineOf, type Placement } from "./placement.ts";
 import type { Outcome, Sample } from "./rounds.ts";
 import { expectedSpread, median, UNSTEADY } from "./statistics.ts";
 
+export type { Driver } from "../../src/cli/words.ts";
 export type Kind = "lat" | "thr";
-export type Driver = "native" | "bun" | "deno" | "bun-deno" | "deno-bun";
 export type Waiting = "spin" | "futex" | "adaptive" | "n/a";
 /** A transport, or the lower bound that stands beside them: an interrupt of the other core. */
-export type CellTransport = TransportName | "ipi";
+export type CellTransport = BenchTransport;
 /** full: every byte is written and compared. plain: the sequence number is compared, and every byte read. */
 export type CheckName = "full" | "plain";
 

@@ -1,31 +1,11 @@
 /** What `fable bench` may be asked for, and the cells that come of it. Pure: which cores there are is given. */
+import type { BenchOptions as Asked } from "../../src/cli/bench.ts";
+import type { CoreChoice } from "../../src/cli/usage.ts";
 import type { TransportName, Trust } from "../../src/transport/transport.ts";
-import type { CellPlan, CellTransport, CheckName, Driver, Kind } from "./cells.ts";
+import type { CellPlan, CellTransport, CheckName, Kind } from "./cells.ts";
 import { nameOf, ringFor, runtimesOf, trustOf } from "./cells.ts";
 
-export type CoreChoice = "all" | "same" | readonly [number, number];
-
-export interface BenchOptions {
-  readonly transport?: readonly CellTransport[];
-  readonly size?: readonly number[];
-  readonly cores?: CoreChoice;
-  readonly driver?: readonly Driver[];
-  readonly trust?: "trusted" | "untrusted" | "both";
-  readonly check?: CheckName | "both";
-  /** Of one run. */
-  readonly seconds?: number;
-  /** Of one run, instead of `seconds`. */
-  readonly messages?: number;
-  readonly batch?: number;
-  /** Of each direction; a power of two that holds four messages. Default: sixteen of them, and 64 KiB at least. */
-  readonly ring?: number;
-  /** Runs of each cell, each in fresh processes. */
-  readonly rounds?: number;
-  /** A path, or "-" for stdout. */
-  readonly json?: string;
-  readonly html?: string;
-  /** An earlier report, to say what became faster and slower. */
-  readonly compare?: string;
+export interface BenchOptions extends Asked {
   /** Tests only: makes the native ends of one transport slower by as many nanoseconds per message. */
   readonly planted?: { readonly transport: TransportName; readonly burn_ns: number };
 }

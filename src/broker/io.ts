@@ -1,6 +1,7 @@
 /** What the broker's pure parts need of the outside, over the native library and the event loop's clock. */
 import { utf8 } from "../naming/place.ts";
 import { transportOfCode } from "../naming/transports.ts";
+import { affinityOf, confine } from "../native/affinity.ts";
 import { SAMPLE_CPU, SAMPLE_VALID, SAMPLE_WORDS } from "../native/generated.ts";
 import type { Library } from "../native/library.ts";
 import type { Native } from "../native/native.ts";
@@ -110,25 +111,6 @@ export function reader(library: Library): (path: string) => string | undefined {
       buffer = new Uint8Array(buffer.byteLength * 4);
     }
   };
-}
-
-/** Enough for 8192 CPUs. */
-const mask = new Uint32Array(256);
-
-function affinityOf(library: Library, tid: number): readonly number[] | undefined {
-  const used = library.thread_affinity(tid, mask, mask.length);
-  if (used < 0) return undefined;
-  const cpus: number[] = [];
-  for (let word = 0; word < used; word++) {
-    for (let bit = 0; bit < 32; bit++) if ((((mask[word] ?? 0) >>> bit) & 1) === 1) cpus.push(word * 32 + bit);
-  }
-  return cpus;
-}
-
-function confine(library: Library, tid: number, cpus: readonly number[]): boolean {
-  const words = new Uint32Array(256);
-  for (const cpu of cpus) words[cpu >>> 5] = (words[cpu >>> 5] ?? 0) | (1 << (cpu & 31));
-  return library.thread_confine(tid, words, words.length) >= 0;
 }
 
 /** struct fable_region_facts: asked several times for each connection. */

@@ -16,15 +16,19 @@ export interface BenchOptions {
   readonly driver?: readonly Driver[];
   readonly trust?: "trusted" | "untrusted" | "both";
   readonly check?: "full" | "plain" | "both";
+  /** Of one run. */
   readonly seconds?: number;
+  /** Of one run, instead of `seconds`. */
   readonly messages?: number;
   readonly batch?: number;
+  /** Of each direction; a power of two that holds four messages. Default: sixteen of them, and 64 KiB at least. */
   readonly ring?: number;
+  /** Runs of each cell, each in fresh processes. */
   readonly rounds?: number;
   /** A path, or "-" for stdout. */
   readonly json?: string;
   readonly html?: string;
-  /** An earlier report. */
+  /** An earlier report, to say what became faster and slower. */
   readonly compare?: string;
 }
 
@@ -49,8 +53,11 @@ export async function bench(kind: "lat" | "thr", options: BenchOptions): Promise
   if (comparison !== undefined) assertNotSlower(comparison);
 }
 
+/** What `runRegret` of bench/regret.ts is given. */
 export interface RegretOptions {
+  /** At most five minutes, and less sure. */
   readonly quick?: boolean;
+  /** Only cells with this text in their title. */
   readonly only?: string;
   /** A path, or "-" for stdout. */
   readonly json?: string;

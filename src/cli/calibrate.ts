@@ -11,6 +11,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parsePressure } from "../broker/kernel.ts";
 import { brokerPlace } from "../naming/place.ts";
+import { allowedCpus } from "../native/affinity.ts";
 import { loadNative } from "../native/load.ts";
 import { type Transport, TRANSPORTS } from "../policy/facts.ts";
 import { fingerprintOf } from "../policy/fingerprint.ts";
@@ -55,10 +56,10 @@ export async function calibrate(output: Output, options: CalibrateOptions): Prom
       `This machine is busy (${often} % of the time somebody waits for a CPU): so will its table be. Measure again when it is quiet.`,
     );
   }
-  const cpus = allowedCpus(library, 2);
+  const cpus = allowedCpus(library);
   const began = performance.now();
-  const samples = await measured(output, options, cpus);
-  const table = { ...tableOf(samples, machine, new Date().toISOString()), lines: linesOf(library, allowedCpus(library, MOST_CPUS)) };
+  const samples = await measured(output, options, cpus.slice(0, 2));
+  const table = { ...tableOf(samples, machine, new Date().toISOString()), lines: linesOf(library, cpus.slice(0, MOST_CPUS)) };
   const checked = parseTable(JSON.stringify(table));
   if ("problem" in checked) {
     throw new CommandFailed(`the measured table is not usable: ${checked.problem}`, "run fable doctor, then try again");
@@ -82,14 +83,6 @@ function linesOf(library: Library, cpus: readonly number[]): readonly CacheLine[
       return [{ cpus: [a, b] as const, ns: Math.max(1, Math.round((picoseconds[0] ?? 0) / 1000)) }];
     })
   );
-}
-
-function allowedCpus(library: Library, most: number): readonly number[] {
-  const mask = new Uint32Array(256);
-  const used = library.affinity(mask, mask.length);
-  const cpus: number[] = [];
-  for (let cpu = 0; cpu < used * 32 && cpus.length < most; cpu++) if ((((mask[cpu >>> 5] ?? 0) >>> (cpu & 31)) & 1) === 1) cpus.push(cpu);
-  return cpus;
 }
 
 type Line = { readonly event: string } & Readonly<Record<string, unknown>>;

@@ -1,18 +1,17 @@
 /** A program that never sleeps, on one CPU. It looks after its parent, in case that is killed. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { confine } from "../native/affinity.ts";
 import { loadNative } from "../native/load.ts";
 
 const PROGRAM = "while kill -0 $PPID 2>/dev/null; do i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done; done";
-/** Of an affinity: 256 CPUs. */
-const MASK_WORDS = 8;
 
 export class Hog {
   readonly #child: ChildProcess;
 
   constructor(cpu: number) {
     this.#child = spawn("/bin/sh", ["-c", PROGRAM], { stdio: "ignore" });
-    if (this.#child.pid !== undefined) loadNative().library.thread_confine(this.#child.pid, maskOf(cpu), MASK_WORDS);
+    if (this.#child.pid !== undefined) confine(loadNative().library, this.#child.pid, [cpu]);
   }
 
   /** Resolves when it is gone. */
@@ -21,10 +20,4 @@ export class Hog {
     this.#child.kill("SIGKILL");
     await once(this.#child, "exit");
   }
-}
-
-function maskOf(cpu: number): Uint32Array {
-  const words = new Uint32Array(MASK_WORDS);
-  words[cpu >>> 5] = 1 << (cpu & 31);
-  return words;
 }

@@ -6,6 +6,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import type { FlowEntry } from "../../src/naming/service.ts";
+import { confine } from "../../src/native/affinity.ts";
 import { loadNative } from "../../src/native/load.ts";
 import { detectRuntime } from "../../src/runtime/detect.ts";
 import { json, run } from "../process/cli.ts";
@@ -50,7 +51,7 @@ function whole(pid: number): readonly [number, number] | undefined {
 }
 
 function pin(program: Program, cpu: number): void {
-  if (library.thread_confine(program.pid, Uint32Array.of(1 << cpu), 1) !== 0) throw new Error(`CPU ${cpu} cannot be set`);
+  if (!confine(library, program.pid, [cpu])) throw new Error(`CPU ${cpu} cannot be set`);
 }
 
 /** Moves the reader's thread, and waits until all of the ring it reads lies there, and nothing of the one before is left. */

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Hog } from "../../src/cli/hog.ts";
 import type { FlowEntry } from "../../src/naming/service.ts";
+import { confine } from "../../src/native/affinity.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Explanation } from "../../src/policy/explain.ts";
 import { type Finished, json, run, SENTENCE, text } from "./cli.ts";
@@ -18,7 +19,7 @@ const { library } = loadNative();
 const TALKER = "tests/process/talker_main.ts";
 
 function pin(program: Program, cpu: number): void {
-  assert.equal(library.thread_confine(program.pid, Uint32Array.of(1 << cpu), 1), 0);
+  assert.equal(confine(library, program.pid, [cpu]), true);
 }
 
 async function inWorld(work: (world: World) => Promise<void>): Promise<void> {

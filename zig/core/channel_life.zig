@@ -59,7 +59,7 @@ pub fn Life(comptime Sys: type, comptime Self: type) type {
             const size = c.options.ring_bytes;
             outcome = if (c.options.kind.sharedMemory()) paths.makeRing(c, c.out, size, &offer.ring) else paths.makeStream(c, c.out, size);
             if (outcome != .ok) return outcome;
-            paths.settled(c, c.out);
+            paths.settled(c.out);
             own.write_node = c.out.node;
             c.block[Block.free] = c.writer().free();
             return if (c.options.role == .initiator) makeSockets(c, offer) else .ok;

@@ -106,7 +106,7 @@ pub fn EpochsOut(comptime Sys: type, comptime Self: type) type {
             if (outcome == .ok) {
                 s.made += count;
                 if (s.made < next.arena.size) return;
-                paths.settled(c, next);
+                paths.settled(next);
                 outcome = sendOffer(c);
             }
             if (outcome == .ok) return;

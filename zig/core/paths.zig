@@ -130,7 +130,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
         }
 
         /// All memory of `out` is there: where?
-        pub fn settled(_: *const Self, out: *Out) void {
+        pub fn settled(out: *Out) void {
             out.node = if (out.kind.memory()) Sys.homeOf(out.arena.address.?, out.arena.size) else 0;
         }
 

@@ -1,4 +1,5 @@
 /** How good the policy's choices were: for each situation of `fable bench regret`, how much longer a message took than with the best transport. */
+import { MUST, summarise } from "../../regret/grid.ts";
 import { groupBy } from "../analysis.ts";
 import { INK, picture, Plot, WIDTH } from "../draw.ts";
 import { percent, size } from "../format.ts";
@@ -7,22 +8,18 @@ import type { ReadRegret } from "../input.ts";
 import { type Figure, legendHtml, type Panel } from "./figure.ts";
 
 const ROW_HEIGHT = 22;
-/** What is promised of each situation, and of the median. */
-const WORST = 0.25;
-const MEDIAN = 0.05;
 
 export function regretFigure(regrets: readonly ReadRegret[]): Figure | undefined {
   if (regrets.length === 0) return undefined;
-  const sorted = regrets.map(({ regret }) => regret).sort((a, b) => a - b);
-  const median = (sorted[Math.floor((sorted.length - 1) / 2)]! + sorted[Math.ceil((sorted.length - 1) / 2)]!) / 2;
+  const { median, worst } = summarise(regrets);
   return {
     id: "regret",
     title: "How much the policy's choices leave to regret",
     text:
       `How much longer a message took than with the transport that was best in runs of its own; what the best differs from itself between two sets of runs is subtracted. Median ${
         percent(median)
-      }, worst ${percent(sorted.at(-1)!)}. Fields over ${percent(WORST)} are orange, those over ${percent(MEDIAN)} grey.`,
-    legend: legendHtml([["shared", `at most ${percent(MEDIAN)}`], ["muted", `at most ${percent(WORST)}`], ["kernel", "more"]]),
+      }, worst ${percent(worst)}. Fields over ${percent(MUST.worst)} are orange, those over ${percent(MUST.median)} grey.`,
+    legend: legendHtml([["shared", `at most ${percent(MUST.median)}`], ["muted", `at most ${percent(MUST.worst)}`], ["kernel", "more"]]),
     panels: [...groupBy(regrets, placeOf)].map(([title, own]) => panel(title, own)),
     table: table(
       "Every situation",
@@ -78,8 +75,8 @@ function panel(title: string, own: readonly ReadRegret[]): Panel {
 }
 
 function tint({ regret }: ReadRegret): string {
-  if (regret <= MEDIAN) return "var(--shared)";
-  return regret <= WORST ? "var(--muted)" : "var(--kernel)";
+  if (regret <= MUST.median) return "var(--shared)";
+  return regret <= MUST.worst ? "var(--muted)" : "var(--kernel)";
 }
 
 /** Faint enough that the ink on it stays legible. */
