@@ -6,7 +6,8 @@ import { Buffer } from "node:buffer";
 import type { Handle, Reader } from "../../mod.ts";
 import { logUniform, seeded, sleep } from "./harness.ts";
 
-const POOL_BYTES = 4 << 20;
+/** A longest message and a quarter: small enough for the cache of a core, or reading the pool would be half of a soak's work. */
+const POOL_BYTES = 5 << 18;
 /** Stretches begin at multiples of this, so that neighbours differ. */
 const STEP_BYTES = 61;
 
