@@ -1,20 +1,21 @@
 /**
  * The broker's hand on its flows: samples them, has the policy choose and decide, orders what was decided, and can say why. It spends at most a
- * hundredth of a CPU: each round waits a hundred times as long as it took. Nothing here is on a data path, and a flow goes on
- * as it is if nobody steers. Clock, timers, counters and kernel are handed in.
+ * hundredth of a CPU (rhythm.ts). Nothing here is on a data path, and a flow goes on as it is if nobody steers. Clock, timers, counters and kernel
+ * are handed in.
  */
 import { FableError } from "../errors.ts";
 import { type Advice, Trial } from "../policy/coschedule.ts";
-import { CAUTIOUS_PACE, Decider, type Decision, PACE, type Pace } from "../policy/decide.ts";
+import { CAUTIOUS_PACE, type Decision, PACE, type Pace } from "../policy/decide.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
-import { type FlowFacts, type MachineFacts, type Origin, type Transport, transportOf } from "../policy/facts.ts";
-import { Follower } from "../policy/numa.ts";
+import { type FlowFacts, type MachineFacts, type Transport, transportOf } from "../policy/facts.ts";
 import { type Rules, termsFor } from "../policy/rules.ts";
 import { type Choice, choose, situationOf } from "../policy/select.ts";
 import type { CostModel } from "../policy/table.ts";
 import { type Flow, isWhole } from "./flows.ts";
 import { Kernel, type KernelIo } from "./kernel.ts";
-import { type Counters, FlowSampler } from "./sampler.ts";
+import { Rhythm, type Round } from "./rhythm.ts";
+import type { Counters } from "./sampler.ts";
+import { COURTESY_MS, Steered } from "./steered.ts";
 
 /** A line of the log. */
 export interface SteeringRecord {
@@ -50,56 +51,40 @@ export interface SteeringOptions {
   log(record: SteeringRecord): void;
 }
 
-/** What is kept of a flow. */
-interface Steered {
-  readonly sampler: FlowSampler;
-  readonly decider: Decider;
-  readonly follower: Follower;
-  trial: Trial | undefined;
-  asked: Transport | undefined;
-  origin: Origin;
-  ringBytes: number;
-  transports: readonly [Transport, Transport];
-  switches: readonly [number, number];
-  /** By `fable policy auto|manual FLOW`. */
-  mode: "auto" | "manual" | undefined;
-  underWay: boolean;
-  placedAtMs: number;
-  reason: string | undefined;
+/** A flow, and what its ends say of themselves: undefined where one says nothing. */
+interface Sight {
+  readonly flow: Flow;
+  readonly counters: readonly [Counters | undefined, Counters | undefined];
 }
 
-/** Between rounds while messages travel, and while none do. */
-const BUSY_MS = 50;
-const IDLE_MS = 250;
-/** A round waits so many times as long as it took: hardly less than a hundredth of a CPU is what it may use. */
-const REST = 130;
-const LONGEST_MS = 2000;
+type Found = Pick<Round, "active" | "again">;
+
+/** Until the first look at a flow. */
+const FIRST_MS = 50;
 /** Processes looked at in one round; the others have their turn in the next. */
 const LOOKS_PER_ROUND = 128;
 /** A flow that spends less of a second than this on its transport has nothing to gain. */
 const WORTH_A_THOUGHT = 5e-4;
-/** After somebody else's move, or one that came to nothing. */
-const COURTESY_MS = 1000;
-const REASON_PROGRAM = 1;
-const REASON_OPERATOR = 2;
-const REASON_POLICY = 3;
 
 export class Steering {
   readonly #options: SteeringOptions;
   readonly #steered = new Map<string, Steered>();
   readonly #kernel: Kernel;
+  readonly #rhythm: Rhythm;
   #mode: "auto" | "manual" | undefined;
   #ticking = false;
   #closed = false;
   #round = 0;
   #spentMs = 0;
-  #typicalMs = 0;
+  /** Of this round, on orders. */
+  #orderingMs = 0;
   #rounds = 0;
   #moves = 0;
 
   constructor(options: SteeringOptions) {
     this.#options = options;
     this.#kernel = new Kernel(options.kernel);
+    this.#rhythm = new Rhythm(new Set(this.#kernel.topology.nodeOfCpu.values()).size > 1);
   }
 
   /** What a `fable policy` without a flow says. */
@@ -121,7 +106,7 @@ export class Steering {
   wake(): void {
     if (this.#ticking || this.#closed) return;
     this.#ticking = true;
-    this.#options.after(BUSY_MS, () => this.#tick());
+    this.#options.after(FIRST_MS, () => this.#tick());
   }
 
   close(): void {
@@ -191,37 +176,57 @@ export class Steering {
 
   #tick(): void {
     if (this.#closed) return;
-    const { after, cpuTime } = this.#options;
-    const began = cpuTime();
-    const active = this.#look();
+    const { after, cpuTime, now } = this.#options;
+    const [began, kind] = [cpuTime(), this.#rhythm.kind(now())];
+    const sights = this.#sights();
+    const found = kind === "look" ? this.#look(sights) : this.#glance(sights);
     const tookMs = Math.max(0, cpuTime() - began);
+    // Moves are rationed by themselves.
+    const lookedMs = Math.max(0, tookMs - this.#orderingMs);
+    this.#orderingMs = 0;
     this.#spentMs += tookMs;
     this.#rounds += 1;
-    // The kernel books a thread's time in steps, so that single rounds seem to cost nothing, or a lot.
-    this.#typicalMs += (tookMs - this.#typicalMs) / 16;
-    if (active === undefined) {
-      this.#ticking = false;
-      return;
-    }
-    after(Math.min(LONGEST_MS, Math.max(active ? BUSY_MS : IDLE_MS, this.#typicalMs * REST)), () => this.#tick());
+    this.#ticking = sights.length > 0;
+    if (this.#ticking) after(this.#rhythm.after({ kind, tookMs: lookedMs, ...found }, now()), () => this.#tick());
   }
 
-  /** One round over all flows. Whether anything travels; undefined: there are no flows. */
-  #look(): boolean | undefined {
-    const flows = [...this.#options.flows()].filter((flow) => this.#options.observers(flow) !== undefined);
-    if (flows.length === 0) return undefined;
+  /** All flows whose ends say anything, with what they say. */
+  #sights(): readonly Sight[] {
+    const { flows, observers, counters } = this.#options;
+    const seen = [...flows()].filter((flow) => observers(flow) !== undefined);
+    const said = seen.length === 0 ? [] : counters(seen.flatMap((flow) => observers(flow) ?? []));
+    return seen.map((flow, index) => ({ flow, counters: [said[2 * index], said[2 * index + 1]] }));
+  }
+
+  /** Only whether memory is where its reader is; that some of it is not, is looked into. */
+  #glance(sights: readonly Sight[]): Found {
     const nowMs = this.#options.now();
-    const ids = flows.flatMap((flow) => this.#options.observers(flow) ?? []);
-    const counters = this.#options.counters(ids);
-    const due: (readonly [Flow, Steered])[] = [];
-    for (const [index, flow] of flows.entries()) {
-      const [a, b] = [counters[2 * index], counters[2 * index + 1]];
+    let again = false;
+    for (const { flow, counters: [a, b] } of sights) {
       if (a === undefined || b === undefined) continue;
       const steered = this.#of(flow);
-      this.#heard(flow, steered, [a, b], nowMs);
+      if (!steered.saw([a, b], this.#kernel, nowMs)) continue;
+      steered.heard(flow, [a, b], nowMs);
+      if (this.#held(flow, steered) !== undefined) continue;
+      again ||= !steered.follower.sure;
+      this.#follow(flow, steered, this.#facts(flow, steered), nowMs);
+    }
+    return { active: true, again };
+  }
+
+  /** One round over all flows. */
+  #look(sights: readonly Sight[]): Found {
+    const nowMs = this.#options.now();
+    let again = false;
+    const due: (readonly [Flow, Steered])[] = [];
+    for (const { flow, counters: [a, b] } of sights) {
+      if (a === undefined || b === undefined) continue;
+      const steered = this.#of(flow);
+      again ||= steered.saw([a, b], this.#kernel, nowMs) && !steered.follower.sure;
+      steered.heard(flow, [a, b], nowMs);
       if (steered.sampler.active || this.#mustMove(flow, steered)) due.push([flow, steered]);
     }
-    if (due.length === 0) return false;
+    if (due.length === 0) return { active: false, again };
     this.#kernel.begin(nowMs);
     const turns = Math.ceil((due.length * 2) / LOOKS_PER_ROUND);
     this.#round += 1;
@@ -229,48 +234,15 @@ export class Steering {
       if (index % turns === this.#round % turns) this.#place(flow, steered, nowMs);
     }
     for (const [flow, steered] of due) this.#steer(flow, steered, nowMs);
-    return true;
+    return { active: true, again };
   }
 
   #of(flow: Flow): Steered {
     const known = this.#steered.get(flow.flow);
     if (known !== undefined) return known;
-    const steered: Steered = {
-      sampler: new FlowSampler(),
-      decider: new Decider(this.#pace(), this.#options.now()),
-      follower: new Follower(),
-      trial: undefined,
-      asked: flow.asked === true ? flow.transport : undefined,
-      origin: flow.asked === true ? "asked" : "automatic",
-      ringBytes: Math.max(65_536, ...flow.ends.map((end) => end?.ringBytes ?? 0)),
-      transports: [flow.transport, flow.transport],
-      switches: [0, 0],
-      mode: undefined,
-      underWay: false,
-      placedAtMs: -Infinity,
-      reason: undefined,
-    };
+    const steered = new Steered(flow, this.#pace(), this.#options.now());
     this.#steered.set(flow.flow, steered);
     return steered;
-  }
-
-  /** New figures of both ends: traffic, and moves that somebody made. */
-  #heard(flow: Flow, steered: Steered, counters: readonly [Counters, Counters], nowMs: number): void {
-    steered.sampler.sample(counters, nowMs);
-    const [a, b] = counters;
-    steered.transports = [a.transport ?? flow.transport, b.transport ?? flow.transport];
-    for (const [side, now] of counters.entries()) {
-      if (now.switches <= (steered.switches[side] ?? 0)) continue;
-      if (now.switchReason === REASON_PROGRAM) {
-        steered.origin = "program";
-        steered.asked = now.transport;
-      } else if (now.switchReason === REASON_OPERATOR) {
-        steered.origin = "operator";
-      }
-      // Who moves its own channel may be about to move it again, and must not find somebody else's order in its way.
-      steered.decider.moved(now.switchReason === REASON_POLICY ? nowMs : nowMs + COURTESY_MS);
-    }
-    steered.switches = [a.switches, b.switches];
   }
 
   #place(flow: Flow, steered: Steered, nowMs: number): void {
@@ -321,12 +293,22 @@ export class Steering {
   #steer(flow: Flow, steered: Steered, nowMs: number): void {
     if (this.#held(flow, steered) !== undefined) return steered.decider.skip(nowMs);
     const facts = this.#facts(flow, steered);
-    if (!this.#mustMove(flow, steered) && this.#spending(facts) < WORTH_A_THOUGHT) return steered.decider.skip(nowMs);
+    if (!this.#mustMove(flow, steered) && this.#spending(facts) < WORTH_A_THOUGHT) {
+      steered.decider.skip(nowMs);
+      return void this.#follow(flow, steered, facts, nowMs);
+    }
     const choice = this.#choose(flow, facts);
-    const decision = steered.decider.sample(choice, transportOf(facts), steered.ringBytes, this.#pace(), nowMs)
-      ?? steered.follower.sample(facts, this.#kernel.topology, nowMs, () => steered.decider.spend(this.#pace(), nowMs));
+    const decision = steered.decider.sample(choice, transportOf(facts), steered.ringBytes, this.#pace(), nowMs);
+    if (decision !== undefined) return this.#move(flow, steered, decision);
+    if (this.#follow(flow, steered, facts, nowMs)) return;
+    if (this.#options.rules().affinity) this.#coschedule(flow, steered, facts, choice.coscheduling, nowMs);
+  }
+
+  /** Has its memory go where its readers are, if that should be. */
+  #follow(flow: Flow, steered: Steered, facts: FlowFacts, nowMs: number): boolean {
+    const decision = steered.follower.decide(facts, this.#kernel.topology, nowMs, () => steered.decider.spend(this.#pace(), nowMs));
     if (decision !== undefined) this.#move(flow, steered, decision);
-    else if (this.#options.rules().affinity) this.#coschedule(flow, steered, facts, choice.coscheduling, nowMs);
+    return decision !== undefined;
   }
 
   /** Seconds per second that its messages take as things are. */
@@ -340,7 +322,7 @@ export class Steering {
   }
 
   #move(flow: Flow, steered: Steered, { transport, ringBytes, reason }: Decision): void {
-    const { now, order, log } = this.#options;
+    const { now, order, log, cpuTime } = this.#options;
     const record = { flow: flow.flow, names: flow.names, transport, ...(ringBytes === undefined ? {} : { ring_bytes: ringBytes }) };
     const done = (error: FableError | undefined) => {
       steered.underWay = false;
@@ -356,11 +338,13 @@ export class Steering {
     };
     steered.underWay = true;
     steered.reason = reason;
+    const began = cpuTime();
     try {
       order(flow, transport, ringBytes, done);
     } catch (error) {
       done(error instanceof FableError ? error : new FableError("SYSTEM", String(error)));
     }
+    this.#orderingMs += cpuTime() - began;
   }
 
   #coschedule(flow: Flow, steered: Steered, facts: FlowFacts, advice: Advice, nowMs: number): void {

@@ -67,19 +67,27 @@ export class Follower {
   #waitMs = DWELL_MS;
   #atMs: number | undefined;
 
-  /**
-   * Where its ends are now, and their memory. If some of that should go elsewhere, and `spend` allows it: the same path again, whose new memory
-   * its writers make on their readers' nodes. Whoever gets it orders it.
-   */
-  sample(facts: FlowFacts, topology: Topology, nowMs: number, spend: () => boolean): Decision | undefined {
-    const { ends, directions, ringBytes } = facts;
+  /** The nodes that its ends are on now. */
+  see(nodes: readonly [number | undefined, number | undefined], nowMs: number): void {
     const elapsedMs = Math.max(0, nowMs - (this.#atMs ?? nowMs));
     this.#atMs = nowMs;
-    const rings = ends.map(({ node, memoryNode }, side): Placed => {
-      const residence = this.#ends[side as 0 | 1];
-      residence.update(node, elapsedMs);
+    for (const [side, residence] of this.#ends.entries()) residence.update(nodes[side], elapsedMs);
+  }
+
+  /** Whether both ends were seen long enough where they are now. */
+  get sure(): boolean {
+    return this.#ends.every(({ node, share }) => node === undefined || share >= SURE);
+  }
+
+  /**
+   * If some memory should go elsewhere by what was seen, and `spend` allows it: the same path again, whose new memory its writers make on their
+   * readers' nodes. Whoever gets it orders it.
+   */
+  decide(facts: FlowFacts, topology: Topology, nowMs: number, spend: () => boolean): Decision | undefined {
+    const { ends, directions, ringBytes } = facts;
+    const rings = ends.map(({ memoryNode }, side): Placed => {
       const { msgsPerS, meanBytes } = directions[1 - side as 0 | 1];
-      const { node: readerNode, share: readerShare } = residence;
+      const { node: readerNode, share: readerShare } = this.#ends[side as 0 | 1];
       return {
         readerNode,
         readerShare,

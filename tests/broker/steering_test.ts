@@ -33,7 +33,9 @@ class Machine {
   cpuMs = 0;
   /** What a look at the kernel costs. */
   lookCostMs = 0;
+  orderCostMs = 0;
   msgsPerS = 0;
+  messageBytes = 64;
   transport: Transport;
   switches = 0;
   switchReason = 0;
@@ -78,6 +80,7 @@ class Machine {
       },
       order: (_flow, to, ringBytes, done) => {
         this.orders.push(`${to}${ringBytes === undefined ? "" : ` ${ringBytes}`}`);
+        this.cpuMs += this.orderCostMs;
         if (!this.answers) return;
         if (this.refuses !== undefined) return done(this.refuses);
         this.move(to, 3);
@@ -117,7 +120,7 @@ class Machine {
   #counters(side: number): Counters {
     const { transport, switches, switchReason, memoryNode, cpus: { [side]: cpu = 0 } } = this;
     const messagesSent = Math.round(this.#messages);
-    return { ...NOTHING, messagesSent, bytesSent: messagesSent * 64, transport, switches, switchReason, memoryNode, cpu };
+    return { ...NOTHING, messagesSent, bytesSent: messagesSent * this.messageBytes, transport, switches, switchReason, memoryNode, cpu };
   }
 
   #read(path: string): string | undefined {
@@ -285,6 +288,29 @@ describe("memory of several nodes", () => {
     assert.equal(machine.orders.length, 1);
     assert.match(machine.steering.reasonFor(machine.flow) ?? "", /^mempipe with memory on node 1, because its reader runs on node 1 now/);
     assert.deepEqual(machine.steering.explain(machine.flow).facts.ends.map((end) => [end.node, end.memory_node]), [[1, 1], [1, 1]]);
+  });
+  test("goes there soon also where looks at the kernel and orders are dear, and looks take a hundredth of a CPU at most", () => {
+    const machine = new Machine("mempipe", false, true);
+    [machine.msgsPerS, machine.memoryNode, machine.lookCostMs, machine.orderCostMs] = [100_000, 0, 2, 100];
+    machine.run(60_000);
+    const [before, began] = [machine.cpuMs, machine.nowMs];
+    for (const node of [1, 0]) {
+      const from = machine.nowMs;
+      machine.cpus = node === 1 ? [2, 3] : [0, 1];
+      for (const ordered = machine.orders.length; machine.orders.length === ordered;) machine.run(1);
+      assert.ok(machine.nowMs - from <= 500, `after ${machine.nowMs - from} ms`);
+      machine.memoryNode = node;
+      machine.run(2000);
+    }
+    machine.run(60_000);
+    const looksMs = machine.cpuMs - before - machine.orders.length * machine.orderCostMs;
+    assert.ok(looksMs / (machine.nowMs - began) <= 0.01, `${looksMs} ms of ${machine.nowMs - began}`);
+  });
+  test("goes there also for traffic that no other transport would be worth a thought", () => {
+    const machine = new Machine("mempipe", false, true);
+    [machine.msgsPerS, machine.messageBytes, machine.memoryNode, machine.cpus] = [300, 1024, 0, [2, 3]];
+    machine.run(900);
+    assert.deepEqual(machine.orders, ["mempipe 65536"]);
   });
   test("stays where it is by a manual policy, and where there is one node", () => {
     for (const nodes of [true, false]) {

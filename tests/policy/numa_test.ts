@@ -1,6 +1,7 @@
 /** Memory follows its reader between NUMA nodes, on machines this one is not: topologies are made up. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import type { Decision } from "../../src/policy/decide.ts";
 import { Follower, parseCpuList, type Placed, relocations, topologyOf } from "../../src/policy/numa.ts";
 import { end, facts, stream } from "./support.ts";
 
@@ -61,10 +62,15 @@ describe("following one channel", () => {
   /** End 0 writes a stream; end 1 reads it on a node, where its memory lies on another perhaps. */
   const at = (node: number, memoryNode: number) =>
     stream("mempipe", 4096, 50_000, { ends: [end({ memoryNode: 0 }), end({ node, memoryNode })] });
+  /** What a sample leads to. */
+  function sample(follower: Follower, given: ReturnType<typeof facts>, nowMs: number, spend = always): Decision | undefined {
+    follower.see([given.ends[0].node, given.ends[1].node], nowMs);
+    return follower.decide(given, TWO, nowMs, spend);
+  }
   /** Samples each 50 ms, and when it ordered something. */
   function follow(follower: Follower, given: ReturnType<typeof facts>, fromMs: number, toMs: number, spend = always): readonly number[] {
     const ordered: number[] = [];
-    for (let nowMs = fromMs; nowMs < toMs; nowMs += 50) if (follower.sample(given, TWO, nowMs, spend) !== undefined) ordered.push(nowMs);
+    for (let nowMs = fromMs; nowMs < toMs; nowMs += 50) if (sample(follower, given, nowMs, spend) !== undefined) ordered.push(nowMs);
     return ordered;
   }
 
@@ -78,9 +84,7 @@ describe("following one channel", () => {
   test("it says why, and asks for the same path again", () => {
     const follower = new Follower();
     follow(follower, at(1, 1), 0, 1000);
-    const decision = [...Array(20).keys()].map((step) => follower.sample(at(0, 1), TWO, 1000 + step * 50, always)).find((one) =>
-      one !== undefined
-    );
+    const decision = [...Array(20).keys()].map((step) => sample(follower, at(0, 1), 1000 + step * 50)).find((one) => one !== undefined);
     assert.deepEqual([decision?.transport, decision?.ringBytes], ["mempipe", 65_536]);
     assert.match(
       decision?.reason ?? "",
@@ -97,8 +101,8 @@ describe("following one channel", () => {
   });
   test("where looks are rare, one is enough", () => {
     const follower = new Follower();
-    for (const nowMs of [0, 2000, 4000]) assert.equal(follower.sample(at(0, 0), TWO, nowMs, always), undefined);
-    assert.match(follower.sample(at(1, 0), TWO, 6000, always)?.reason ?? "", /node 1/);
+    for (const nowMs of [0, 2000, 4000]) assert.equal(sample(follower, at(0, 0), nowMs), undefined);
+    assert.match(sample(follower, at(1, 0), 6000)?.reason ?? "", /node 1/);
   });
   test("memory that does not come along is called less and less often", () => {
     const ordered = follow(new Follower(), at(1, 0), 0, 60_000);
