@@ -26,6 +26,7 @@ pub const core = struct {
     pub const channel = @import("core/channel.zig");
     pub const stream = @import("core/stream.zig");
     pub const epochs = @import("core/epochs.zig");
+    pub const heap = @import("core/heap.zig");
     pub const heap_map = @import("core/heap_map.zig");
     pub const wait = @import("core/wait.zig");
     pub const transports = @import("core/transports.zig");

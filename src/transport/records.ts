@@ -273,7 +273,7 @@ export class RecordWriter {
 
   #goTo(bytes: number): boolean {
     this.flush();
-    // Whatever comes of it, the stretch in use is given back.
+    // The stretch in use may be left for another: what there is, is asked for anew.
     this.#room = 0;
     const head = this.#port.stretch(bytes);
     if (head < 0) return false;

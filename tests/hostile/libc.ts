@@ -98,7 +98,7 @@ export interface Identity {
 export function writeIdentity(view: DataView, identity: Identity): void {
   const words = [
     identity.magic ?? 0x4c424146,
-    identity.layoutVersion ?? 2,
+    identity.layoutVersion ?? 3,
     identity.controlBytes ?? 4096,
     identity.flags ?? 0,
     identity.ringBytes ?? 65536,

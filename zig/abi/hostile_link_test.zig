@@ -28,16 +28,23 @@ const untrusted = 2;
 
 // ---- heaps and what comes back, see core/heap_in.zig ----
 
-fn wholeHeapOfPad(pair: Pair) void {
-    const w = channelOf(pair.a).writer();
-    @as(*u64, @ptrCast(@alignCast(w.base))).* = @bitCast(record.Header.of(.pad, 0, w.ring_bytes));
+fn store(pair: Pair, at: u32, header: record.Header) void {
+    @as(*u64, @ptrCast(@alignCast(channelOf(pair.a).writer().base + at))).* = @bitCast(header);
 }
 
-fn sendRun(pair: Pair, run: heap.Run) !void {
+/// The stretch in use ends where it is, and the next begins at `offset`.
+fn leaveFor(pair: Pair, offset: u32) !void {
+    const w = channelOf(pair.a).writer();
+    store(pair, @as(u32, @truncate(w.position)) & w.mask, heap.left);
+    try begin(pair, offset);
+}
+
+fn begin(pair: Pair, offset: u32) !void {
+    const run: heap.Run = .{ .offset = offset, .bytes = 0 };
     try expectEqual(@as(usize, 8), linux.write(channelOf(pair.a).out.transport.heap.fd, @ptrCast(&run), 8));
 }
 
-test "a run that lies where another is still lent is refused: what was handed out does not change" {
+test "a stretch that begins where a record is still lent is refused: what was handed out does not change" {
     for ([_]u32{ trusted, untrusted }) |trust| {
         const pair = try movedTo(9, .{ .ring_bytes = 4096, .trust = trust });
         defer pair.deinit();
@@ -48,28 +55,50 @@ test "a run that lies where another is still lent is refused: what was handed ou
         var size: u32 = 0;
         const arena: [*]const u8 = @ptrCast(abi.fable_channel_arena(pair.b, 1, &size).?);
         if (trust == untrusted) @memcpy(channelOf(pair.a).writer().base[at + 8 ..][0..6], "after!");
-        try sendRun(pair, .{ .offset = at, .bytes = @intCast(got) });
+        try leaveFor(pair, at);
         try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
         try expectEqual(@as(u32, 3), block(pair.b, 5));
         try expectEqualStrings("before", arena[at + 8 ..][0..6]);
     }
 }
 
-test "runs that add up to more than there is are no overflow" {
+test "records that add up to more than there is are no overflow" {
     const size: u32 = 64 << 20;
     const pair = try movedTo(9, .{ .ring_bytes = size, .trust = untrusted });
     defer pair.deinit();
-    wholeHeapOfPad(pair);
+    store(pair, 0, .of(.pad, 0, size - heap.tail_bytes));
+    store(pair, size - heap.tail_bytes, heap.left);
     // each given back at once, but nobody takes them out of the pipe back, which is full then
     const back = channelOf(pair.b).in.transport.heap.back_fd;
     const junk: [4096]u8 = @splat(0);
     while (linux.write(back, &junk, junk.len) == junk.len) {}
     for (0..200) |_| {
-        try sendRun(pair, .{ .offset = 0, .bytes = size });
+        try begin(pair, 0);
         const got = abi.fable_refill(pair.b);
         if (got == status.PEER_FAULT) return;
-        try expectEqual(@as(i32, @intCast(size)), got);
-        try expectEqual(status.OK, abi.fable_consume(pair.b, size, 0, 0));
+        try expectEqual(@as(i32, @intCast(size - heap.tail_bytes)), got);
+        try expectEqual(status.OK, abi.fable_consume(pair.b, size - heap.tail_bytes, 0, 0));
+    }
+}
+
+test "stretches that hold nothing end the channel, and so does a record without room for the next header" {
+    const lies = [_]struct { header: record.Header, at: u32 }{
+        .{ .header = @bitCast(@as(u64, 0)), .at = 2048 },
+        .{ .header = heap.left, .at = 2048 },
+        .{ .header = .of(.message, 40, 2048), .at = 2048 },
+        .{ .header = .of(.end, 0, 8), .at = 2048 },
+        .{ .header = .of(.message, 0, 8), .at = 4088 },
+    };
+    for (lies) |lie| {
+        for ([_]u32{ trusted, untrusted }) |trust| {
+            const pair = try movedTo(9, .{ .ring_bytes = 4096, .trust = trust });
+            defer pair.deinit();
+            try expectEqual(status.OK, send(pair.a, "before"));
+            try expect(abi.fable_refill(pair.b) > 0);
+            store(pair, lie.at, lie.header);
+            try leaveFor(pair, lie.at);
+            try expectEqual(status.PEER_FAULT, abi.fable_refill(pair.b));
+        }
     }
 }
 
@@ -127,8 +156,8 @@ test "a list of lent runs that the program cut into many pieces keeps a place fo
     }
     // a run somewhere else is looked at, and not handed out before one more is cut
     const elsewhere: u32 = 3 << 20;
-    @as(*u64, @ptrCast(@alignCast(channelOf(pair.a).writer().base + elsewhere))).* = @bitCast(record.Header.of(.message, 56, 64));
-    try sendRun(pair, .{ .offset = elsewhere, .bytes = 64 });
+    store(pair, elsewhere, .of(.message, 56, 64));
+    try leaveFor(pair, elsewhere);
     var entry = [_]Entry{.{ .handle = pair.b, .want = 1, .ready = 0, .reserved = 0 }};
     try expectEqual(@as(i32, 1), waits.fable_poll(&entry, 1, 0, 0));
     try expectEqual(status.BAD_ARGUMENT, abi.fable_give_back(pair.b, at - 64, 64, 1, 56));

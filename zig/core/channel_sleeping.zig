@@ -47,8 +47,12 @@ pub fn Sleeping(comptime Sys: type, comptime Self: type) type {
             if (!c.attached) return true;
             while (c.epochs.phase == .making) c.makeMore(); // there is time, and perhaps no other occasion
             c.idle();
+            switch (c.in.transport) {
+                .heap => |*t| t.tell(), // nobody asks later
+                .ring, .stream => {},
+            }
             var bits = want & control.sleep_interest;
-            if (native and c.in.transport != .ring) bits &= ~control.sleep_data;
+            if (native and c.in.transport == .stream) bits &= ~control.sleep_data;
             // (A native sleeper may find room in the kernel at its last look, and then waits for the peer after all: it announces both.)
             if (!native and c.pending()) bits |= control.sleep_space;
             if (bits == 0) return true;
@@ -57,7 +61,7 @@ pub fn Sleeping(comptime Sys: type, comptime Self: type) type {
                 c.countRings();
             }
             _ = c.bell.announce(bits);
-            const memory = (bits & control.sleep_data != 0 and c.in.transport == .ring) or (bits & control.sleep_space != 0 and c.out.transport == .ring);
+            const memory = (bits & control.sleep_data != 0 and c.in.transport != .stream) or (bits & control.sleep_space != 0 and c.out.transport == .ring);
             return c.bell.fence or !memory;
         }
 
@@ -111,12 +115,8 @@ pub fn Sleeping(comptime Sys: type, comptime Self: type) type {
             var count: usize = 0;
             if (!c.attached) return out[0..0];
             if (want & control.sleep_data != 0) switch (c.in.transport) {
-                .ring => {},
+                .ring, .heap => {},
                 .stream => |*t| if (t.fd >= 0 and !t.reader.hung_up and !t.reader.starved) {
-                    out[count] = .{ .fd = t.fd, .events = Sys.POLLIN };
-                    count += 1;
-                },
-                .heap => |*t| if (t.fd >= 0 and !t.reader.hung_up) {
                     out[count] = .{ .fd = t.fd, .events = Sys.POLLIN };
                     count += 1;
                 },

@@ -1,5 +1,5 @@
-//! shmem-pipe, the receiver (see heap.zig): runs come through a pipe, are checked record by record, handed out as windows, and go back in
-//! any order. From an untrusted heap each record is copied into a private arena, at the same offset, before anything else looks at it.
+//! shmem-pipe, the receiver (see heap.zig): where a stretch begins comes through a pipe; its records are found by their headers, checked one
+//! by one, handed out as windows, and go back in any order. From an untrusted heap each record is copied into a private arena, at the same offset, before anything else looks at it.
 
 const std = @import("std");
 const record = @import("../layout/record.zig");
@@ -33,6 +33,10 @@ pub fn HeapIn(comptime Sys: type) type {
         run_count: u32 = 0,
         back: *heap.Queue,
         back_bytes: u32 = 0,
+        /// Where this end counts how often something went back.
+        returns_to: *u64 = undefined,
+        /// Looks in a row that found nothing.
+        vain: u8 = 0,
 
         /// What it needs beside the heap.
         const Scratch = struct { lent: [max_lent]Run, runs: [heap.batch]Run, back: heap.Queue };
@@ -52,17 +56,23 @@ pub fn HeapIn(comptime Sys: type) type {
         pub fn look(t: *Self) bool {
             const r = &t.reader;
             if (r.from < r.limit) return true;
-            while (r.fault == faults.none and !r.ended and !r.at_marker and !r.hung_up) {
-                if (r.lent_count == max_lent) break;
-                if (t.next_run == t.run_count and !t.fetch()) break;
-                if (r.from == r.limit) r.start(t.runs[t.next_run]) else if (!r.joins(t.runs[t.next_run])) break;
-                if (!r.accept(t.runs[t.next_run])) break;
-                t.next_run += 1;
-                if (r.limit - r.from >= scan_step) break;
+            while (r.fault == faults.none and !r.ended and !r.at_marker and !r.hung_up and r.lent_count < max_lent) {
+                if (!r.following and !t.follow()) break;
+                r.scan();
+                if (r.from < r.limit or r.following or r.fault != faults.none) break;
+                t.sendBack(.{ .offset = r.limit, .bytes = heap.tail_bytes }); // where the stretch was left
             }
-            return r.from < r.limit;
+            if (r.from == r.limit) return false;
+            t.vain = 0;
+            return true;
         }
-        const scan_step = 128 << 10;
+
+        /// Goes where the pipe says.
+        fn follow(t: *Self) bool {
+            if (t.next_run == t.run_count and !t.fetch()) return false;
+            t.next_run += 1;
+            return t.reader.begin(t.runs[t.next_run - 1]);
+        }
 
         /// Runs from the pipe.
         fn fetch(t: *Self) bool {
@@ -132,6 +142,9 @@ pub fn HeapIn(comptime Sys: type) type {
         }
         fn giveBack(t: *Self, run: Run) void {
             _ = t.reader.out.giveBack(rangeOf(run)); // before the writer can know
+            t.sendBack(run);
+        }
+        fn sendBack(t: *Self, run: Run) void {
             if (!t.back.add(run)) {
                 t.tell();
                 // the writer looks often enough that its pipe back is never full for long
@@ -143,12 +156,15 @@ pub fn HeapIn(comptime Sys: type) type {
         fn returnAt(heap_bytes: u32) u32 {
             return @min(heap_bytes / 4, @max(heap_bytes / return_part, return_bytes));
         }
+        /// A reader at the writer's heels finds nothing once or twice after each message: that is no occasion for a call to the kernel.
         pub fn idle(t: *Self) void {
-            t.tell();
-            const own = t.reader.bell.own;
-            own.messages_delivered = t.reader.messages;
-            own.bytes_delivered = t.reader.bytes;
+            t.vain +|= 1;
+            const bell_ = t.reader.bell;
+            if (t.vain >= vain_looks or @atomicLoad(u32, &bell_.peer.sleep_word, .monotonic) & control.sleep_space != 0) t.tell();
+            bell_.own.messages_delivered = t.reader.messages;
+            bell_.own.bytes_delivered = t.reader.bytes;
         }
+        const vain_looks = 3;
         pub fn delivered(t: *Self, size: u32) void {
             t.reader.messages +%= 1;
             t.reader.bytes +%= size;
@@ -173,12 +189,15 @@ pub fn HeapIn(comptime Sys: type) type {
         }
         pub fn stirred(t: *const Self) bool {
             const r = &t.reader;
-            return t.next_run < t.run_count or @as(u32, @truncate(@atomicLoad(u64, &r.bell.peer.published, .monotonic))) & (r.ring_bytes - 1) != r.limit;
+            if (r.from < r.limit or t.next_run < t.run_count) return true;
+            if (r.following) return r.load(r.limit).published();
+            return @as(u32, @truncate(@atomicLoad(u64, &r.bell.peer.published, .monotonic))) & (r.ring_bytes - 1) != r.limit;
         }
         /// What was read goes back.
         pub fn tell(t: *Self) void {
             if (!t.back.flush(t.back_fd, Sys.writePeersPipe)) return;
             t.back_bytes = 0;
+            @atomicStore(u64, t.returns_to, t.returns_to.* +% 1, .release);
             t.reader.bell.notifyFenced(control.sleep_space);
         }
         pub fn close(t: *Self) void {
@@ -205,6 +224,8 @@ pub const HeapReader = struct {
     /// Checked and not yet handed out.
     from: u32 = 0,
     limit: u32 = 0,
+    /// More will be found at `limit`; if not, the pipe says where.
+    following: bool = false,
     /// Handed out: a queue, oldest first.
     lent: *[max_lent]Run = undefined,
     lent_first: u32 = 0,
@@ -233,46 +254,59 @@ pub const HeapReader = struct {
         };
     }
 
-    fn start(r: *HeapReader, run: Run) void {
-        if (run.offset == heap.special) return;
-        r.from = run.offset;
-        r.limit = run.offset;
-    }
-
-    fn joins(r: *const HeapReader, run: Run) bool {
-        return run.offset == r.limit;
-    }
-
     pub fn headerAt(r: *const HeapReader, offset: u32) Header {
         return @bitCast(@atomicLoad(u64, @as(*const u64, @ptrCast(@alignCast(r.arena + offset))), .monotonic));
     }
 
-    /// Checks the records of a run, each header loaded once, and copies them where that is asked for. False: it ends here.
-    fn accept(r: *HeapReader, run: Run) bool {
+    pub inline fn load(r: *const HeapReader, offset: u32) Header {
+        return @bitCast(@atomicLoad(u64, @as(*const u64, @ptrCast(@alignCast(r.base + offset))), .acquire));
+    }
+
+    /// What the pipe told. False: no records come, or they cannot be there.
+    fn begin(r: *HeapReader, run: Run) bool {
         if (run.offset == heap.special) return r.acceptSpecial(run);
-        if (run.offset % record.alignment != 0 or run.bytes % record.alignment != 0 or run.bytes == 0 or
-            run.offset >= r.ring_bytes or run.bytes > r.ring_bytes - run.offset) return r.fail(faults.cursor);
-        if (!r.out.take(rangeOf(run))) return r.fail(faults.cursor);
-        const end = run.offset + run.bytes;
-        var at = run.offset;
-        while (at < end) {
-            const h: Header = @bitCast(@atomicLoad(u64, @as(*const u64, @ptrCast(@alignCast(r.base + at))), .acquire));
-            if (h.bytes() == 0) return r.fail(faults.length);
-            const wrong = r.checker.check(h, end - at);
-            if (wrong != faults.none) return r.fail(wrong);
-            if (h.kind == .end or h.kind == .marker) return r.fail(faults.kind);
-            if (r.copies) {
-                if (h.kind != .pad) @memcpy((r.arena + at + record.header_bytes)[0..h.size], (r.base + at + record.header_bytes)[0..h.size]);
-                @as(*u64, @ptrCast(@alignCast(r.arena + at))).* = @bitCast(h);
+        if (run.bytes != 0 or run.offset % record.alignment != 0 or run.offset >= r.ring_bytes - heap.tail_bytes) return r.fail(faults.cursor);
+        // told when its first record was there: so each look comes to an end
+        const h = r.load(run.offset);
+        if (!h.published() or h == heap.left) return r.fail(faults.length);
+        r.from = run.offset;
+        r.limit = run.offset;
+        r.following = true;
+        return true;
+    }
+
+    /// Takes the records that are there; no longer following: the stretch was left at `limit`.
+    fn scan(r: *HeapReader) void {
+        while (r.limit - r.from < scan_step) {
+            const h = r.load(r.limit);
+            if (!h.published()) return;
+            if (h == heap.left) {
+                r.following = r.from < r.limit; // first these
+                return;
             }
-            if (h.kind == .first) {
-                const total = @as(*const volatile u32, @ptrCast(@alignCast(r.arena + at + record.header_bytes))).*;
-                const bad = r.checker.begin(total, h.size);
-                if (bad != faults.none) return r.fail(bad);
-            }
-            at += h.bytes();
+            if (!r.accept(h, r.limit)) return;
+            r.limit += h.bytes();
         }
-        r.limit = end;
+    }
+    const scan_step = 128 << 10;
+
+    /// Checks a record, whose header was loaded once, and copies it where that is asked for.
+    fn accept(r: *HeapReader, h: Header, at: u32) bool {
+        if (h.bytes() == 0) return r.fail(faults.length);
+        // behind each record of a stretch is room for another header
+        const wrong = r.checker.check(h, r.ring_bytes - heap.tail_bytes - at);
+        if (wrong != faults.none) return r.fail(wrong);
+        if (h.kind == .end or h.kind == .marker) return r.fail(faults.kind);
+        if (!r.out.take(rangeOf(.{ .offset = at, .bytes = h.bytes() }))) return r.fail(faults.cursor);
+        if (r.copies) {
+            if (h.kind != .pad) @memcpy((r.arena + at + record.header_bytes)[0..h.size], (r.base + at + record.header_bytes)[0..h.size]);
+            @as(*u64, @ptrCast(@alignCast(r.arena + at))).* = @bitCast(h);
+        }
+        if (h.kind == .first) {
+            const total = @as(*const volatile u32, @ptrCast(@alignCast(r.arena + at + record.header_bytes))).*;
+            const bad = r.checker.begin(total, h.size);
+            if (bad != faults.none) return r.fail(bad);
+        }
         return true;
     }
 

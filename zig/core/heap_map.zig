@@ -36,6 +36,16 @@ pub const HeapMap = struct {
         return null;
     }
 
+    /// What is free right behind, from `first` on: at least `need` granules, no more than `want`.
+    pub fn rangeBehind(m: *const HeapMap, first: u32, need: u32, want: u32) ?Range {
+        const end = m.nextBit(first, @min(m.size, first +| want), true);
+        return if (end - first < need) null else .{ .first = first, .count = end - first };
+    }
+
+    pub fn freeBehind(m: *const HeapMap, first: u32, need: u32) bool {
+        return m.rangeBehind(first, need, need) != null;
+    }
+
     /// The first granule in [from, to) that is used (or free); `to` if there is none.
     fn nextBit(m: *const HeapMap, from: u32, to: u32, used: bool) u32 {
         var at = from;

@@ -183,7 +183,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
         pub fn watchPeer(c: *Self, out: *Out) void {
             switch (out.transport) {
                 .ring => |*t| t.writer.released_at = c.bell.peer.released(out.epoch),
-                .heap => {},
+                .heap => |*t| t.returns_at = c.bell.peer.released(out.epoch),
                 .stream => |*t| {
                     t.received_at = c.bell.peer.released(out.epoch);
                     t.taken_at = c.bell.peer.streamTaken(out.epoch);
@@ -293,6 +293,7 @@ pub fn Paths(comptime Sys: type, comptime Self: type) type {
             in.transport = .{ .heap = .init(.init(base, if (copies) in.arena.address.? else base, size, c.options.max_message, &c.bell), @ptrFromInt(@as(usize, @bitCast(scratch)))) };
             in.live = true;
             const t = &in.transport.heap;
+            t.returns_to = c.bell.own.released(in.epoch);
             t.fd = fds[1];
             t.back_fd = fds[2];
             Sys.setNonBlocking(t.back_fd);

@@ -13,13 +13,13 @@
 //!    1152  zero
 //!
 //! Two cursors, because a reader may still give back what it held of one path while it begins with the next. For a path through the kernel
-//! the cursor counts bytes of whole records received.
+//! the cursor counts bytes of whole records received; for a heap, how often something went back.
 
 const std = @import("std");
 
 pub const bytes = 4096;
 pub const magic: u32 = 0x4c424146; // "FABL"
-pub const layout_version: u32 = 2;
+pub const layout_version: u32 = 3;
 
 /// `flags`: the owner cannot call membarrier, so its peer must fence before it looks at `sleep_word`.
 pub const flag_no_membarrier: u32 = 1;

@@ -19,6 +19,9 @@ pub const Name = enum {
     half_record_silent,
     death_first,
     answer_dropped,
+    stretch_left_silently,
+    heap_unrung,
+    stretch_reused,
 };
 
 pub var active: ?Name = null;
@@ -143,5 +146,26 @@ pub const all = [_]Canary{
         .file = "epochs.zig",
         .from = "= if (said) null else frame;\n",
         .to = "= if (said or " ++ on_ ++ "(.answer_dropped)) null else frame;\n",
+    },
+    .{
+        .name = .stretch_left_silently,
+        .what = "the writer of a heap leaves a stretch and does not say so",
+        .file = "heap.zig",
+        .from = "            if (t.announced) {\n",
+        .to = "            if (t.announced and !" ++ on_ ++ "(.stretch_left_silently)) {\n",
+    },
+    .{
+        .name = .heap_unrung,
+        .what = "nobody rings for a record in a stretch that goes on",
+        .file = "heap.zig",
+        .from = "            if (t.announced) w.bell.notify(control.sleep_data) else {\n",
+        .to = "            if (t.announced) {\n                if (!" ++ on_ ++ "(.heap_unrung)) w.bell.notify(control.sleep_data);\n            } else {\n",
+    },
+    .{
+        .name = .stretch_reused,
+        .what = "the place where a stretch was left is free before the reader has been there",
+        .file = "heap.zig",
+        .from = "                first += tail_bytes;\n",
+        .to = "                if (!" ++ on_ ++ "(.stretch_reused)) first += tail_bytes;\n",
     },
 };

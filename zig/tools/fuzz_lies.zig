@@ -12,8 +12,8 @@ const Traitor = @import("fuzz_traitor.zig").Traitor;
 const Writer = fable.core.Writer;
 const system = fable.system;
 
-const Run = extern struct { offset: u32, bytes: u32 };
-const special: u32 = 0xffff_ffff;
+const heap = fable.core.heap;
+const Run = heap.Run;
 
 pub fn tell(self: *Traitor) void {
     const random = self.random;
@@ -78,6 +78,8 @@ fn written(self: *Traitor) void {
         },
         .heap => |*t| {
             for (0..random.uintAtMost(u32, 4)) |_| {
+                // where the victim looks for the next record: none that can be, or that the pipe tells where
+                if (random.boolean()) _ = put(w, @as(u32, @truncate(w.position)) & w.mask, if (random.boolean()) heap.left else @bitCast(header(random, w.ring_bytes)));
                 const run = heapRun(random, t);
                 const count: usize = if (random.uintLessThan(u32, 8) == 0) random.uintAtMost(usize, 8) else 8;
                 _ = system.writePeersPipe(t.fd, @ptrCast(&run), count);
@@ -91,16 +93,16 @@ fn heapRun(random: std.Random, t: anytype) Run {
     const size = w.ring_bytes;
     const at = random.uintLessThan(u32, size / 8) * 8;
     return switch (random.uintLessThan(u32, 16)) {
-        0 => .{ .offset = random.int(u32), .bytes = random.int(u32) },
-        1 => .{ .offset = special, .bytes = random.uintLessThan(u32, 9) },
-        2 => .{ .offset = at + 4, .bytes = 8 },
-        3 => .{ .offset = at, .bytes = size - at + 8 * random.uintLessThan(u32, 2) },
+        0 => .{ .offset = random.int(u32), .bytes = if (random.boolean()) 0 else random.int(u32) },
+        1 => .{ .offset = heap.special, .bytes = random.uintLessThan(u32, 9) },
+        2 => .{ .offset = at + 4, .bytes = 0 },
+        3 => .{ .offset = at, .bytes = 0 },
         // whole records: of nothing, over everything, or where something lies already
-        4 => pads(w, 0, size),
-        5 => pads(w, at, size - at),
-        6 => .{ .offset = @as(u32, @truncate(w.published)) & w.mask, .bytes = 8 },
-        7 => pads(w, at, 8),
-        else => pads(w, lent(random, t) orelse at, 8),
+        4 => put(w, 0, .of(.pad, 0, size - heap.tail_bytes * random.uintLessThan(u32, 2))),
+        5 => put(w, at, .of(.pad, 0, size - at)),
+        6 => .{ .offset = @as(u32, @truncate(w.published)) & w.mask, .bytes = 0 },
+        7 => put(w, at, if (random.boolean()) heap.left else .of(.pad, 0, 8)),
+        else => put(w, lent(random, t) orelse at, .of(.pad, 0, 8)),
     };
 }
 
@@ -116,9 +118,10 @@ fn lent(random: std.Random, t: anytype) ?u32 {
     return null;
 }
 
-fn pads(w: *const Writer, at: u32, bytes: u32) Run {
-    @as(*volatile u64, @ptrCast(@alignCast(w.base + at))).* = @bitCast(record.Header.of(.pad, 0, bytes));
-    return .{ .offset = at, .bytes = bytes };
+/// A stretch that begins with `first`.
+fn put(w: *const Writer, at: u32, first: record.Header) Run {
+    @atomicStore(u64, @as(*u64, @ptrCast(@alignCast(w.base + at))), @bitCast(first), .release);
+    return .{ .offset = at, .bytes = 0 };
 }
 
 fn header(random: std.Random, ring_bytes: u32) u64 {
@@ -143,10 +146,11 @@ fn returned(self: *Traitor) void {
             const run: Run = switch (random.uintLessThan(u32, 4)) {
                 0 => .{ .offset = random.int(u32), .bytes = random.int(u32) },
                 1 => .{ .offset = 0, .bytes = size },
-                2 => .{ .offset = special, .bytes = 7 },
+                2 => .{ .offset = heap.special, .bytes = 7 },
                 else => .{ .offset = random.uintLessThan(u32, size / 8) * 8, .bytes = 8 * random.uintLessThan(u32, 16) },
             };
             for (0..random.uintAtMost(u32, 2)) |_| _ = system.writePeersPipe(t.back_fd, @ptrCast(&run), 8);
+            t.returns_to.* +%= 1 + random.uintLessThan(u64, 2); // else nobody looks
         },
     }
 }
@@ -210,12 +214,21 @@ fn lose(self: *Traitor) void {
     };
     if (fd < 0) return;
     if (random.boolean()) {
+        if (ownReading(c, fd)) return; // it alone would wait there
         _ = linux.fcntl(fd, linux.F.SETFL, if (random.boolean()) 0 else @as(usize, 0o4000));
         return;
     }
     const other = descriptors.open("/dev/null");
     _ = linux.dup3(other, fd, 0o2000000);
     descriptors.close(other);
+}
+
+/// A description that the other end does not share.
+fn ownReading(c: *calls.Channel, fd: i32) bool {
+    return switch (c.in.transport) {
+        .stream => |*t| t.own_fd and t.fd == fd,
+        .ring, .heap => false,
+    };
 }
 
 fn own(self: *Traitor) *volatile control.Control {
