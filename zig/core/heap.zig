@@ -80,22 +80,26 @@ pub fn HeapOut(comptime Sys: type) type {
         kept_fd: i32 = -1,
         back_fd: i32 = -1,
         queue: *Queue,
+        /// What came back was read into it: an array of each call's own would be filled by its safety checks first.
+        back: *[batch]Run,
         publications: u32 = 0,
         /// How often the reader has said that something comes back, and up to which time it was looked at.
         returns_at: *const u64 = &bell.nobody.released_even,
         returns: u64 = 0,
 
-        /// Of what it needs beside the heap: the map, and the queue behind it.
+        /// What it needs beside the heap, and behind the map.
+        const Scratch = struct { queue: Queue, back: [batch]Run };
         pub fn scratchBytes(heap_bytes: u32) usize {
-            return HeapMap.bytesFor(heap_bytes) + @sizeOf(Queue);
+            return HeapMap.bytesFor(heap_bytes) + @sizeOf(Scratch);
         }
 
         pub fn init(writer: Writer, scratch: [*]u8) Self {
-            const map_bytes = HeapMap.bytesFor(writer.ring_bytes);
+            const behind: *Scratch = @ptrCast(@alignCast(scratch + HeapMap.bytesFor(writer.ring_bytes)));
             return .{
                 .writer = writer,
                 .map = .{ .words = @ptrCast(@alignCast(scratch)), .size = writer.ring_bytes / granule },
-                .queue = @ptrCast(@alignCast(scratch + map_bytes)),
+                .queue = &behind.queue,
+                .back = &behind.back,
             };
         }
 
@@ -255,13 +259,12 @@ pub fn HeapOut(comptime Sys: type) type {
             const seen = @atomicLoad(u64, t.returns_at, .acquire);
             if (seen == t.returns) return;
             t.returns = seen;
-            var runs: [batch]Run = undefined;
             while (t.writer.fault == faults.none) {
-                const bytes = std.mem.sliceAsBytes(&runs);
+                const bytes = std.mem.sliceAsBytes(t.back);
                 const got = Sys.readPipe(t.back_fd, bytes.ptr, bytes.len);
                 if (got <= 0) return;
                 const count = @as(usize, @intCast(got)) / @sizeOf(Run);
-                for (runs[0..@min(count, batch)]) |run| {
+                for (t.back[0..@min(count, batch)]) |run| {
                     const whole = run.offset % granule == 0 and run.bytes % granule == 0;
                     if (whole and !t.own(run) and t.map.giveBack(.{ .first = run.offset / granule, .count = run.bytes / granule })) continue;
                     t.writer.fault = faults.cursor;
