@@ -180,6 +180,12 @@ export class RecordReader {
     this.#clearDone();
   }
 
+  /** {@link release}, and nobody looks at the current message any more, also if it lies in an arena before this one. */
+  releaseAll(): void {
+    this.release();
+    this.#retireFree();
+  }
+
   /** Nobody looks at the current message any more: there is none, until {@link next}. */
   forget(): void {
     if (this.#ahead) return;

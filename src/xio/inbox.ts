@@ -198,7 +198,7 @@ export class Inbox {
   /** This end closes: whoever waits learns that nothing will come. */
   close(): void {
     this.#closed = true;
-    this.reader.release();
+    this.reader.releaseAll();
     this.#endWaiting();
     for (const listener of [...this.#watchers]) listener();
   }

@@ -39,3 +39,16 @@ for (const trust of ["trusted", "untrusted"] as const) {
     });
   }
 }
+
+test("what was read before a move counts as delivered when the channel closes, although a cursor still stands there", async () => {
+  const [left, right] = channelPair({ drainDeadlineMs: 1000 });
+  for (let n = 0; n < 6; n++) await left.send(Uint8Array.of(n));
+  await right.waitReadable();
+  const buffers = right.getReadBuf(5);
+  assert.ok(right.reader().next());
+  await left.reconfigure("unix");
+  while (right.epochs.incoming.transport !== "unix") await new Promise((resolve) => setTimeout(resolve, 1));
+  right.release(buffers);
+  const [reason] = await Promise.all([left.close(), right.close()]);
+  assert.deepEqual([reason.sent, reason.delivered], [6, 6]);
+});
