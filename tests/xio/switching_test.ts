@@ -4,26 +4,29 @@ import { describe, test } from "node:test";
 import { channelPair } from "../../mod.ts";
 import { DEFAULT_PLAN, orderMoves, readMoving, type SwitchPlan, writeMoving } from "./switching.ts";
 
+const EPOCHS = 20;
+
 for (const trust of ["trusted", "untrusted"] as const) {
   for (const seed of [1, 2]) {
     describe(`moves at random, ${trust}, seed ${seed}`, () => {
       test("nothing is lost, repeated, reordered or torn", async () => {
         const transports = DEFAULT_PLAN.transports.filter((transport) => trust === "trusted" || transport !== "vmsplice-coop");
-        const plan: SwitchPlan = { ...DEFAULT_PLAN, seed, transports, moves: 60 };
+        // So many epochs, not so many orders: on a busy machine most orders are superseded.
+        const plan: SwitchPlan = { ...DEFAULT_PLAN, seed, transports, epochs: EPOCHS };
         const [left, right] = channelPair({ trust, drainDeadlineMs: seed * 2 });
         let ordering = 2;
         const sent: (number | undefined)[] = [undefined, undefined];
         const write = async (way: number): Promise<void> => {
           sent[way] = await writeMoving(way === 0 ? left : right, plan, way, () => ordering === 0);
         };
-        const order = async (salt: number): Promise<number> => {
+        const order = async (salt: number): Promise<void> => {
           try {
-            return await orderMoves(salt === 0 ? left : right, plan, salt);
+            await orderMoves(salt === 0 ? left : right, plan, salt);
           } finally {
             ordering--;
           }
         };
-        const [leftMoved, rightMoved] = await Promise.all([
+        await Promise.all([
           order(0),
           order(1),
           write(0),
@@ -31,8 +34,7 @@ for (const trust of ["trusted", "untrusted"] as const) {
           readMoving(right, plan, 0, () => sent[0]),
           readMoving(left, plan, 1, () => sent[1]),
         ]);
-        assert.ok(leftMoved + rightMoved > 20, `${leftMoved} and ${rightMoved} orders came about`);
-        assert.ok(left.epochs.outgoing.epoch > 10 && right.epochs.outgoing.epoch > 10);
+        assert.ok(left.epochs.outgoing.epoch >= EPOCHS && right.epochs.outgoing.epoch >= EPOCHS);
         const reasons = await Promise.all([left.close(), right.close()]);
         assert.deepEqual([reasons[0].delivered, reasons[1].delivered], [reasons[0].sent, reasons[1].sent]);
       });
