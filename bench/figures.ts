@@ -1,7 +1,7 @@
 /**
  * The project's figures in one run: `npm run bench:figures`; `bun bench/figures.ts --help` has its options.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -9,13 +9,14 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { count, flag, optionsOf, text } from "../scripts/lib/options.ts";
 import { nativeRows } from "./figures/native-rows.ts";
 import { pathRows } from "./figures/path-rows.ts";
-import { type FiguresReport, markdown } from "./figures/report.ts";
+import { type FiguresReport, markdown, MARKERS, readmeLines } from "./figures/report.ts";
 import { resultOf, type Row, taskOf } from "./figures/row.ts";
 import { scriptRows } from "./figures/script-rows.ts";
 import { buildBoost } from "./peers/boost.ts";
 import { missing, root } from "./runner/checkout.ts";
 import { describeEnvironment } from "./runner/environment.ts";
 import { endPrograms, start } from "./runner/programs.ts";
+import { withBlock } from "./runner/readme.ts";
 import { runRounds } from "./runner/rounds.ts";
 
 const REPEATS = 6;
@@ -78,17 +79,25 @@ async function figures(): Promise<boolean> {
       stopped: () => interrupted,
     });
     const report: FiguresReport = { environment, rounds, rows: rows.map((row, index) => resultOf(row, outcomes[index]!)) };
-    const table = markdown(report);
-    const out = options.out ?? join(root, "bench/results");
-    mkdirSync(out, { recursive: true });
-    writeFileSync(join(out, "figures.json"), `${JSON.stringify(report, undefined, 2)}\n`);
-    writeFileSync(join(out, "figures.md"), table);
-    console.log(table);
+    write(report);
     return report.rows.every(({ verdict }) => verdict === "reached" || verdict === "must");
   } finally {
     endBroker();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+function write(report: FiguresReport): void {
+  const table = markdown(report);
+  const out = options.out ?? join(root, "bench/results");
+  mkdirSync(out, { recursive: true });
+  writeFileSync(join(out, "figures.json"), `${JSON.stringify(report, undefined, 2)}\n`);
+  writeFileSync(join(out, "figures.md"), table);
+  console.log(table);
+  // The README shows all figures or none.
+  if (options.out !== undefined || options.rows !== "") return;
+  const readme = join(root, "README.md");
+  writeFileSync(readme, withBlock(readFileSync(readme, "utf8"), MARKERS, readmeLines(report)));
 }
 
 try {

@@ -1,5 +1,6 @@
-/** The figures as Markdown and JSON. */
+/** The figures as Markdown: all about them, and the README's part. Pure. */
 import type { Environment } from "../runner/environment.ts";
+import { aligned, markersOf } from "../runner/readme.ts";
 import type { RowResult } from "./row.ts";
 
 export interface FiguresReport {
@@ -36,6 +37,31 @@ export function markdown(report: FiguresReport): string {
     ...rows.filter(({ value }) => value.count > 0).map((row) => `- ${row.title}, ${row.cell}: ${partsText(row.parts)}`),
     "",
   ].join("\n");
+}
+
+export const MARKERS = markersOf("figures", "bench/results/figures.json, which npm run bench:figures writes together with this table");
+
+/** The README's part: what was asked for and what was measured. */
+export function readmeLines({ environment: e, rounds, rows }: FiguresReport): readonly string[] {
+  const title = (index: number) => (index === 0 || rows[index - 1]!.title !== rows[index]!.title ? rows[index]!.title : "");
+  const verdict = (row: RowResult) => (row.verdict === "missed" ? ", **missed**" : row.verdict === "not measured" ? " not measured" : "");
+  return [
+    `Measured ${
+      e.date.slice(0, 10)
+    } at ${e.revision} on ${e.cpus} × ${e.cpu} (${e.virtualization}), Linux ${e.kernel}, Bun ${e.bun}, Deno ${e.deno}: median of ${rounds}`,
+    "rounds in fresh processes with the range. Ratios travel, absolute figures do not; [how](docs/benchmarks.md), [everything behind",
+    "them](bench/results/figures.md). `fable bench lat` and `thr` measure yours.",
+    "",
+    ...aligned([
+      ["figure", "", "must", "measured: median (range)"],
+      ...rows.map((row, index) => [title(index), row.cell, row.must, `${measuredText(row)}${verdict(row)}`]),
+    ]),
+  ];
+}
+
+function measuredText({ value, ...row }: RowResult): string {
+  if (value.count === 0) return "–";
+  return `${number(value.median)}${row.unit === "×" ? "×" : ` ${row.unit}`} (${number(value.min)}–${number(value.max)})`;
 }
 
 function rowText(row: RowResult, first: boolean): string {

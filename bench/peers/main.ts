@@ -12,10 +12,11 @@ import { missing, root } from "../runner/checkout.ts";
 import { describeEnvironment } from "../runner/environment.ts";
 import { probe } from "../runner/native.ts";
 import { endPrograms } from "../runner/programs.ts";
+import { withBlock } from "../runner/readme.ts";
 import { runRounds, type Task } from "../runner/rounds.ts";
 import { cellsOf, lineOfAll, type Measured, type PeerFigures, skippedOf } from "./cells.ts";
 import { labelOf, measures, OURS, type Peer, PEERS, SIZES } from "./list.ts";
-import { markdown, type PeersReport, readmeBlock, withBlock } from "./report.ts";
+import { markdown, MARKERS, type PeersReport, readmeLines } from "./report.ts";
 import { buildEnds, runPeer, unavailable } from "./run.ts";
 
 const REPEATS = 3;
@@ -121,7 +122,7 @@ function write(report: PeersReport): void {
   // The README shows a whole comparison or none.
   if (options.out !== undefined || options.peers !== "") return;
   const readme = join(root, "README.md");
-  writeFileSync(readme, withBlock(readFileSync(readme, "utf8"), readmeBlock(report)));
+  writeFileSync(readme, withBlock(readFileSync(readme, "utf8"), MARKERS, readmeLines(report)));
 }
 
 try {

@@ -1,5 +1,6 @@
 /** The comparison with peers as Markdown: the whole of it, and the README's part. Pure. */
 import type { Environment } from "../runner/environment.ts";
+import { aligned, markersOf } from "../runner/readme.ts";
 import { spread } from "../runner/statistics.ts";
 import { scaled } from "../runner/table.ts";
 import { figureOf, type PeerCell, type Skipped } from "./cells.ts";
@@ -13,8 +14,10 @@ export interface PeersReport {
   readonly skipped: readonly Skipped[];
 }
 
-export const BEGIN = "<!-- peers: from bench/results/peers.json, which npm run bench:peers writes together with this table -->";
-export const END = "<!-- /peers -->";
+export const MARKERS = markersOf("peers", "bench/results/peers.json, which npm run bench:peers writes together with this table");
+
+/** From here on it is not the cost of a message any more: something waits, mostly for the acknowledgement of TCP (40 ms for a round trip). */
+const STALL_NS = 10e6;
 
 const SIZE_NAMES: Readonly<Record<number, string>> = { 64: "64 B", 4096: "4 KiB", 65_536: "64 KiB" };
 const KINDS = ["lat", "thr"] as const;
@@ -53,32 +56,25 @@ function provenance({ environment: e, rounds, line_ns }: PeersReport): string {
     + `${rounds} rounds of fresh processes, a cache line from core to core ${line_ns.toFixed(0)} ns.`;
 }
 
-/** Between the README's markers: how many times better FABLE is, and FABLE's own figures. */
-export function readmeBlock(report: PeersReport): string {
+/** The README's part: how many times better FABLE is, and FABLE's own figures. */
+export function readmeLines(report: PeersReport): readonly string[] {
   return [
-    BEGIN,
-    "",
     provenance(report),
     "How many times faster FABLE's `send` and `for await` are than what one would use today (one-way p50 · messages per second), on the same two cores, with the",
     "same workload; below 1 they are slower. FABLE's own figures come first. [Everything](bench/results/peers.md), [how](docs/benchmarks.md).",
     "",
     ...ratioTable(report),
-    "",
-    END,
-  ].join("\n");
+    ...stalls(report),
+  ];
 }
 
-/** The README with its block replaced. Throws if it has no markers. */
-export function withBlock(readme: string, block: string): string {
-  const from = readme.indexOf(BEGIN);
-  const to = readme.indexOf(END);
-  if (from < 0 || to < from) throw new Error("README.md has no markers for the comparison with peers");
-  return readme.slice(0, from) + block + readme.slice(to + END.length);
-}
-
-export function blockOf(readme: string): string {
-  const from = readme.indexOf(BEGIN);
-  return from < 0 ? "" : readme.slice(from, readme.indexOf(END, from) + END.length);
+function stalls({ peers }: PeersReport): readonly string[] {
+  const stalled = peers.filter((cell) => cell.kind === "lat" && cell.ratio !== undefined && figureOf(cell) > STALL_NS);
+  if (stalled.length === 0) return [];
+  const cells = stalled.map((cell) =>
+    `${cell.peer} (${cell.runtime}) at ${SIZE_NAMES[cell.size_bytes] ?? cell.size_bytes}: ${figure(cell)}`
+  );
+  return ["", `Not a slip of the pen: every message waits for an acknowledgement that TCP delays. ${cells.join("; ")}.`];
 }
 
 interface Row {
@@ -126,15 +122,6 @@ function table(report: PeersReport, kind: "lat" | "thr", withRange: boolean): re
     ["", "in", ...SIZES.map((size) => SIZE_NAMES[size] ?? `${size} B`)],
     ...rowsOf(report.peers).map((row) => [row.peer, row.runtime, ...SIZES.map((size) => cellText(find(report, row, kind, size)))]),
   ]);
-}
-
-/** As the formatter leaves tables: every column as wide as its widest cell. */
-function aligned(rows: readonly (readonly string[])[]): readonly string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(3, ...rows.map((cells) => [...(cells[column] ?? "")].length)));
-  const line = (cells: readonly string[]) =>
-    `| ${cells.map((text, column) => text + " ".repeat((widths[column] ?? 0) - [...text].length)).join(" | ")} |`;
-  const [header = [], ...body] = rows;
-  return [line(header), line(widths.map((width) => "-".repeat(width))), ...body.map(line)];
 }
 
 function figure(cell: PeerCell): string {

@@ -1,11 +1,13 @@
 /** The benchmark's own arithmetic and bookkeeping, with made-up measurements; and one small cell of each kind, for what it says, not how fast it is. */
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
+import { join } from "node:path";
 import { describe, test } from "node:test";
 import { percentile, RoundTrips } from "../../bench/drivers/clock.ts";
 import type { StreamResult } from "../../bench/drivers/job.ts";
 import { streamRuns } from "../../bench/drivers/stream.ts";
-import { markdown } from "../../bench/figures/report.ts";
+import { type FiguresReport, markdown, MARKERS, readmeLines } from "../../bench/figures/report.ts";
 import { type Measured, resultOf, type Row, verdictOf } from "../../bench/figures/row.ts";
 import { cellOf, ringFor } from "../../bench/runner/cells.ts";
 import { nativeInterrupt, nativeLatency, nativeRate } from "../../bench/runner/native.ts";
@@ -13,9 +15,11 @@ import { type BenchOptions, planCells } from "../../bench/runner/options.ts";
 import { runPair } from "../../bench/runner/pairs.ts";
 import { alike, classOf, type Placement } from "../../bench/runner/placement.ts";
 import { announcement, busyness, ProgressLine } from "../../bench/runner/progress.ts";
+import { blockOf } from "../../bench/runner/readme.ts";
 import { NotPossible, runRounds, type Sample, type Task } from "../../bench/runner/rounds.ts";
 import { median, spread } from "../../bench/runner/statistics.ts";
 import { cellTable, scaled } from "../../bench/runner/table.ts";
+import { root } from "../../scripts/lib/checkout.ts";
 
 const NEAR: Placement = { before: 50, after: 52 };
 const quietly = { repeats: 2, progress: () => {}, stopped: () => false };
@@ -314,6 +318,18 @@ describe("figures", () => {
     assert.match(text, /\| rate over a peer \| 64 B \| ≥ 5× \| ≥ 10× \| 12\.0× \(11\.0–15\.0; 3\) \| 51 ns \| 1 \| reached \|/);
     assert.match(text, /\| another \| 64 B \| ≥ 5× \| ≥ 10× \| the peer is missing \| – \| 0 \| not measured \|/);
     assert.match(text, /- rate over a peer, 64 B: fable 12\.0 M\/s/);
+    assert.match(
+      readmeLines({ environment, rounds: 3, rows: results }).at(-2) ?? "",
+      /\| rate over a peer +\| 64 B \| ≥ 5× \| 12\.0× \(11\.0–15\.0\)/,
+    );
+  });
+
+  test("README shows what bench/results/figures.json says", () => {
+    const report = JSON.parse(readFileSync(join(root, "bench/results/figures.json"), "utf8")) as FiguresReport;
+    // JSON has no word for what is not a number.
+    const rows = report.rows.map((row) => ({ ...row, line_ns: row.line_ns ?? NaN }));
+    assert.deepEqual(blockOf(readFileSync(join(root, "README.md"), "utf8"), MARKERS), readmeLines({ ...report, rows }));
+    assert.equal(readFileSync(join(root, "bench/results/figures.md"), "utf8"), markdown({ ...report, rows }));
   });
 });
 

@@ -6,8 +6,9 @@ import { describe, test } from "node:test";
 import { cellsOf, figureOf, type Measured, type PeerCell, skippedOf } from "../../bench/peers/cells.ts";
 import { Message, type PeerEnd, type PeerJob, wordOf, Words } from "../../bench/peers/ends/end.ts";
 import { OURS, type Peer, PEERS } from "../../bench/peers/list.ts";
-import { BEGIN, blockOf, END, markdown, type PeersReport, readmeBlock, withBlock } from "../../bench/peers/report.ts";
+import { markdown, MARKERS, type PeersReport, readmeLines } from "../../bench/peers/report.ts";
 import { answer, Beginner } from "../../bench/peers/work.ts";
+import { blockOf, withBlock } from "../../bench/runner/readme.ts";
 import { root } from "../../scripts/lib/checkout.ts";
 
 const JOB: PeerJob = { medium: "net-socket", side: 0, sizeBytes: 64, cores: [0, 1], path: "", seconds: 0.01, runs: 2 };
@@ -118,13 +119,17 @@ describe("peers", () => {
 
   test("the README's block is replaced, and only that", () => {
     const report = reportOf(cellsOf(ours, [measured(named("Bun.spawn IPC (json)", "bun"), [[20_000, 5e5]])], [0, 1]));
-    const block = readmeBlock(report);
-    const readme = `before\n${BEGIN}\nold\n${END}\nafter\n`;
-    assert.equal(withBlock(readme, block), `before\n${block}\nafter\n`);
-    assert.equal(blockOf(withBlock(readme, block)), block);
-    assert.throws(() => withBlock("no markers", block), /no markers/);
+    const lines = readmeLines(report);
+    const { begin, end } = MARKERS;
+    const block = `${begin}\n\n${lines.join("\n")}\n\n${end}`;
+    assert.equal(withBlock(`before\n${begin}\nold\n${end}\nafter\n`, MARKERS, lines), `before\n${block}\nafter\n`);
+    assert.deepEqual(blockOf(`before\n${block}\nafter`, MARKERS), lines);
+    assert.throws(() => withBlock("no markers", MARKERS, lines), /lacks the markers/);
     assert.match(block, /\| Bun\.spawn IPC \(json\) +\| bun +\| 100× · 10× +\| – · – /);
     assert.match(block, /\| \*\*FABLE\*\* +\| bun +\| 200 ns · 5\.00 M\/s/);
+    assert.doesNotMatch(block, /acknowledgement/);
+    const stalled = reportOf(cellsOf(ours, [measured(named("Bun.spawn IPC (json)", "bun"), [[22e6, 5e5]])], [0, 1]));
+    assert.match(readmeLines(stalled).at(-1) ?? "", /acknowledgement.* Bun\.spawn IPC \(json\) \(bun\) at 64 B: 22\.0 ms\.$/);
     const page = markdown({ ...report, skipped: [{ peer: "zeromq.js, ipc", runtime: "node", reason: "missing" }] });
     assert.match(page, /^- zeromq\.js, ipc \(node\): missing$/m);
     assert.match(page, /200 ns \(150 ns–250 ns\)/);
@@ -134,7 +139,7 @@ describe("peers", () => {
     const file = join(root, "bench/results/peers.json");
     assert.ok(existsSync(file), "npm run bench:peers writes it");
     const report = JSON.parse(readFileSync(file, "utf8")) as PeersReport;
-    assert.equal(blockOf(readFileSync(join(root, "README.md"), "utf8")), readmeBlock(report));
+    assert.deepEqual(blockOf(readFileSync(join(root, "README.md"), "utf8"), MARKERS), readmeLines(report));
     assert.equal(readFileSync(join(root, "bench/results/peers.md"), "utf8"), markdown(report));
   });
 });
