@@ -89,6 +89,17 @@ const orders: Record<string, (order: Order) => Promise<void>> = {
       })();
     }
   },
+  /** How much of the program's heap is in use once all garbage is collected. */
+  async heap() {
+    const { gc, Bun } = globalThis as { readonly gc?: () => void; readonly Bun?: { gc(force: boolean): void } };
+    for (let n = 0; n < 3; n++) {
+      // What is finalized lets go of more.
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      if (Bun === undefined) need(gc)();
+      else Bun.gc(true);
+    }
+    say("heap", { usedBytes: process.memoryUsage().heapUsed });
+  },
   /** Takes every connection and touches every byte that comes, whoever sends it; writes to it too. */
   async bear() {
     for (let id = 0;; id++) {

@@ -17,7 +17,9 @@ export const ROOT = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export function command(runtime: RuntimeName, file: string, args: readonly string[] = []): readonly [string, readonly string[]] {
   const path = file.startsWith("/") ? file : join(ROOT, file);
   const executable = join(ROOT, "node_modules", ".bin", runtime);
-  return runtime === "bun" ? [executable, [path, ...args]] : [executable, ["run", "--quiet", "--no-check", "--allow-all", path, ...args]];
+  return runtime === "bun"
+    ? [executable, [path, ...args]]
+    : [executable, ["run", "--quiet", "--no-check", "--allow-all", "--v8-flags=--expose-gc", path, ...args]];
 }
 
 /** A value of a line a program printed. */

@@ -30,6 +30,7 @@ describe("crash rounds", () => {
       assert.equal(result.grownDescriptors, 0, `descriptors: ${result.open.join(", ")}`);
       assert.equal(result.grownRegions, 0);
       assert.ok(result.grownBytes < 48 << 20, `grew by ${result.grownBytes} bytes`);
+      assert.ok(result.grownHeapBytes < 4 << 20, `the heap grew by ${result.grownHeapBytes} bytes`);
     });
   }
 });

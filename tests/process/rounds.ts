@@ -15,7 +15,10 @@ export interface RoundsResult {
   /** Beyond what the runtime takes for itself. */
   readonly grownDescriptors: number;
   readonly grownRegions: number;
+  /** Of the resident memory: runtimes enlarge their heaps as they please. */
   readonly grownBytes: number;
+  /** Of what is in use on the heap after all garbage was collected. */
+  readonly grownHeapBytes: number;
   /** What is open at the end, for the message of a failure. */
   readonly open: readonly string[];
 }
@@ -27,7 +30,7 @@ export async function crashRounds(
   victimRuntime: RuntimeName,
   rounds: number,
   seed: number,
-  progress?: (round: number) => void,
+  progress?: (round: number, residentBytes: number) => void,
 ): Promise<RoundsResult> {
   const random = seeded(seed);
   const name = `xio://rounds/${survivorRuntime}-${victimRuntime}-${seed}`;
@@ -35,14 +38,14 @@ export async function crashRounds(
   survivor.tell({ op: "listen", name });
   await survivor.next("listening");
   survivor.tell({ op: "serve", plan: PLAN });
-  let before = usage(survivor.pid);
+  let before = { ...usage(survivor.pid), heapBytes: 0 };
   for (let round = 0; round < rounds + WARM_UP; round++) {
-    if (round === WARM_UP) before = usage(survivor.pid);
+    if (round === WARM_UP) before = { heapBytes: await heapBytes(survivor), ...usage(survivor.pid) };
     await crashOnce(world, survivor, victimRuntime, name, random);
-    progress?.(round);
+    progress?.(round, usage(survivor.pid).residentBytes);
   }
   await grownDescriptors(survivor.pid, before.descriptors);
-  const later = usage(survivor.pid);
+  const later = { heapBytes: await heapBytes(survivor), ...usage(survivor.pid) };
   const open = descriptors(survivor.pid);
   await survivor.stop();
   return {
@@ -50,8 +53,14 @@ export async function crashRounds(
     grownDescriptors: Math.max(0, later.descriptors - before.descriptors - OWN_DESCRIPTORS[survivorRuntime]),
     grownRegions: later.regions - before.regions,
     grownBytes: later.residentBytes - before.residentBytes,
+    grownHeapBytes: later.heapBytes - before.heapBytes,
     open,
   };
+}
+
+async function heapBytes(program: Program): Promise<number> {
+  program.tell({ op: "heap" });
+  return Number((await program.next("heap"))["usedBytes"]);
 }
 
 async function crashOnce(world: World, survivor: Program, runtime: RuntimeName, name: string, random: () => number): Promise<void> {
