@@ -10,6 +10,7 @@ import type { FrameLink } from "./connection.ts";
 import { Correspondence, DEFAULT_TIMEOUT_MS, due, LOST, type Reply, unexpected } from "./correspondence.ts";
 import { acceptorHalf, grantFrom, halfDescriptors, offerFrom } from "./halves.ts";
 import { HeldFlows } from "./held-flows.ts";
+import { type Holding, listenRequest } from "./holding.ts";
 import { Lifeline } from "./lifeline.ts";
 import { type MoveOptions, obeyOrder, orderMove } from "./orders.ts";
 import { brokerPlace, type Place } from "./place.ts";
@@ -20,7 +21,6 @@ import type {
   ConnectRequest,
   FlowEntry,
   Grant,
-  ListenOptions,
   NameEntry,
   PolicyMode,
   ReconfigureListener,
@@ -45,13 +45,6 @@ export interface NameServiceOptions {
 const RETRY_MS = 1000;
 /** How often one connect may be sent back for another half: more is a broker that cannot make up its mind. */
 const MAX_ATTEMPTS = 32;
-
-interface Holding {
-  readonly name: string;
-  readonly share: boolean;
-  ticket: string | undefined;
-  listening: ListenOptions | undefined;
-}
 
 /** Connects to the name service, starting one if need be. */
 export async function connectNameService(native: Native, options: NameServiceOptions = {}): Promise<BrokerService> {
@@ -227,6 +220,14 @@ class BrokerClient implements BrokerService {
     await orderMove(this.#mail, flow, transport, timeoutMs, options);
   }
 
+  get wakeFd(): number {
+    return this.#mail.link?.wakeFd ?? -1;
+  }
+
+  attend(): void {
+    this.#mail.link?.attend();
+  }
+
   setRef(on: boolean): void {
     this.#ref = on;
     this.#applyRef();
@@ -348,7 +349,7 @@ class BrokerClient implements BrokerService {
     if ("id" in message && message.id > 0) return this.#mail.answer(message, descriptors);
     for (const fd of descriptors) this.#native.library.close(fd);
     if (message.type === "peer-dead") this.#flows.mourn(message.flow);
-    if (message.type === "reconfigure") void this.#ordered(message);
+    if (message.type === "reconfigure") this.#ordered(message);
     if (message.type === "going" && message.reason === "replaced") this.#lifeline.expectSuccessor();
   }
 
@@ -373,27 +374,16 @@ class BrokerClient implements BrokerService {
     }
   }
 
-  /** The broker has an order: it learns what came of it, if it still lives then. */
-  async #ordered(message: Responses["reconfigure"]): Promise<void> {
+  /** The broker has an order: it learns what came of it, if it still lives then. Nothing here waits for the event loop. */
+  #ordered(message: Responses["reconfigure"]): void {
     const broker = this.#brokers;
-    const report = await obeyOrder(this.#flows, message);
-    if (broker === this.#brokers) this.#mail.post(report);
+    obeyOrder(this.#flows, message, (report) => void (broker === this.#brokers && this.#mail.post(report)));
   }
 
   #applyRef(): void {
     this.#mail.setRef(this.#ref || this.#mail.waiting > 0);
     if (!this.#closed) this.#reactor.setRef(this.#mail.waiting > 0 && !this.#mail.online);
   }
-}
-
-function listenRequest(id: number, name: string, options: ListenOptions): Request {
-  return {
-    type: "listen",
-    id,
-    name,
-    backlog: Math.min(65_535, Math.max(1, Math.floor(options.backlog))),
-    trust: options.trust ?? "trusted",
-  };
 }
 
 const refusal = (error: unknown) => new FableError("REFUSED", error instanceof Error ? error.message : String(error));

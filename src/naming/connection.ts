@@ -115,6 +115,17 @@ export class FrameLink implements Link {
     if (!this.#over) this.#drain();
   }
 
+  /** For threads that do not come to their event loop: takes and sends what the socket has and takes now. */
+  attend(): void {
+    this.#flush();
+    this.look();
+  }
+
+  /** Readable when there is something to take; -1 once it is over. */
+  get wakeFd(): number {
+    return this.#over ? -1 : this.#fd;
+  }
+
   close(): void {
     this.#flush();
     this.#finish(undefined);

@@ -26,7 +26,9 @@ export interface Terms {
 }
 
 export interface RefLink extends Link {
+  readonly wakeFd: number;
   setRef(on: boolean): void;
+  attend(): void;
 }
 
 export interface CorrespondenceOptions {
@@ -72,6 +74,11 @@ export class Correspondence {
 
   get online(): boolean {
     return this.#link !== undefined;
+  }
+
+  /** The connection there is. */
+  get link(): RefLink | undefined {
+    return this.#link;
   }
 
   /** How many promises programs wait for. */

@@ -80,16 +80,29 @@ export class HeldFlows {
     return listen(this.#movers, flow, listener)[1];
   }
 
-  /** Has the ends of a flow carry out an order; throws what the first of them could not do. Both ends of it may be here. */
-  async obey(flow: string, order: ReconfigureOrder): Promise<void> {
+  /**
+   * Has the ends of a flow carry out an order, now; `settle` hears when all of them are done with it, and what one of them could not do. Both
+   * ends of it may be here.
+   */
+  obey(flow: string, order: ReconfigureOrder, settle: (error?: unknown) => void): void {
+    if (this.#movers.has(flow)) return this.#obey(flow, order, settle);
     // An order may come with the very frame that made the channel.
-    if (!this.#movers.has(flow)) await this.#options.turn();
+    void this.#options.turn().then(() => this.#obey(flow, order, settle));
+  }
+
+  #obey(flow: string, order: ReconfigureOrder, settle: (error?: unknown) => void): void {
     const listeners = [...(this.#movers.get(flow) ?? [])];
     if (listeners.length === 0) {
-      throw new FableError("REFUSED", "this end takes no orders", { remedy: "look whether its program has closed the channel" });
+      const remedy = "look whether its program has closed the channel";
+      return settle(new FableError("REFUSED", "this end takes no orders", { remedy }));
     }
-    const outcomes = await Promise.allSettled(listeners.map(async (listener) => await listener(order)));
-    for (const outcome of outcomes) if (outcome.status === "rejected") throw outcome.reason;
+    let left = listeners.length;
+    let failure: unknown;
+    const one = (error?: unknown): void => {
+      failure ??= error;
+      if (--left === 0) settle(failure);
+    };
+    for (const listener of listeners) listener(order, one);
   }
 
   clear(): void {

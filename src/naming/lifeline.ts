@@ -111,7 +111,8 @@ export class Lifeline {
     const managed = this.#welcome?.broker.embedded === false;
     this.#startAfter = Math.max(this.#startAfter, performance.now() + (managed ? MANAGED_GRACE_MS : 0));
     this.#options.lost();
-    this.#again();
+    // Not from a thread that blocks and learns it in a wait: it would keep the start lock until its event loop turns.
+    this.#native.runtime.nextTurn(() => this.#again());
   }
 
   #sleep(ms: number): Promise<void> {

@@ -1,5 +1,5 @@
 /** Orders to move a channel, as both sides of a client see them: asking the broker for one, and carrying out what it orders. */
-import { type ErrorCode, FableError } from "../errors.ts";
+import type { ErrorCode } from "../errors.ts";
 import type { TransportName } from "../transport/transport.ts";
 import { type Correspondence, due, LOST, unexpected } from "./correspondence.ts";
 import type { HeldFlows } from "./held-flows.ts";
@@ -41,20 +41,15 @@ export async function orderMove(
   }
 }
 
-/** Carries an order out; gives what the broker is to be told. */
-export async function obeyOrder(flows: HeldFlows, message: Responses["reconfigure"]): Promise<Requests["reconfigured"]> {
+/** Carries an order out; `tell` hears what the broker is to be told, which may be before this returns. */
+export function obeyOrder(flows: HeldFlows, message: Responses["reconfigure"], tell: (report: Requests["reconfigured"]) => void): void {
   const { flow, order, transport, reason, ring_bytes: ringBytes, drain_deadline_ms: drainDeadlineMs } = message;
-  const report = (outcome: "done" | ErrorCode, why: string, remedy?: string) => ({
-    type: "reconfigured" as const,
-    ...{ flow, order, outcome, message: why },
-    ...(remedy === undefined ? {} : { remedy }),
+  const report = (outcome: "done" | ErrorCode, why: string, remedy?: string): void =>
+    tell({ type: "reconfigured", ...{ flow, order, outcome, message: why }, ...(remedy === undefined ? {} : { remedy }) });
+  const limits = { ...(ringBytes === undefined ? {} : { ringBytes }), ...(drainDeadlineMs === undefined ? {} : { drainDeadlineMs }) };
+  flows.obey(flow, { transport, reason, ...limits }, (error) => {
+    if (error === undefined) return report("done", "");
+    const { code, message: why, remedy } = errorMessage(1, error);
+    report(code, why, remedy);
   });
-  try {
-    const limits = { ...(ringBytes === undefined ? {} : { ringBytes }), ...(drainDeadlineMs === undefined ? {} : { drainDeadlineMs }) };
-    await flows.obey(flow, { transport, reason, ...limits });
-    return report("done", "");
-  } catch (error) {
-    const { code, message: why, remedy } = errorMessage(1, error instanceof Error ? error : new FableError("SYSTEM", String(error)));
-    return report(code, why, remedy);
-  }
 }

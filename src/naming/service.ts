@@ -142,8 +142,11 @@ export interface ReconfigureOrder {
   readonly drainDeadlineMs?: number;
 }
 
-/** Resolves once both directions, as far as this end can see, are there; rejects with a FableError that says why one is not. */
-export type ReconfigureListener = (order: ReconfigureOrder) => Promise<void>;
+/**
+ * Calls `settle` once: when both directions, as far as this end can see, are there, or with a FableError that says why one is not. No promise,
+ * because a thread that blocks would never see it kept.
+ */
+export type ReconfigureListener = (order: ReconfigureOrder, settle: (error?: unknown) => void) => void;
 
 export interface NameService {
   register(name: string, options?: RegisterOptions): Promise<Registration>;
@@ -166,6 +169,10 @@ export interface NameService {
    * TIMEOUT that names who did not report, with SUPERSEDED when somebody ordered something newer.
    */
   reconfigureFlow(flow: string, transport: TransportName, timeoutMs: number, options?: { readonly ringBytes?: number }): Promise<void>;
+  /** For threads that do not come to their event loop: readable when the broker said something; -1 without a connection. */
+  readonly wakeFd: number;
+  /** Takes and does what the broker said, now. What promises wait for is settled, but they go on in the event loop. Never blocks. */
+  attend(): void;
   /** Keeps the process alive while true. */
   setRef(on: boolean): void;
   close(): Promise<void>;

@@ -1,5 +1,6 @@
 /** Waiting by blocking the thread: for workers and for programs without an event loop of their own. */
 import { WAIT_ENTRY_WANT, WAIT_ENTRY_WORDS } from "../native/generated.ts";
+import { attentionOf } from "../transport/attention.ts";
 import { waiterOf } from "../transport/waiter.ts";
 import type { Connection } from "./connection.ts";
 
@@ -10,17 +11,21 @@ const SPIN_NS = 50_000;
 export function blockUntil(connection: Connection, want: number, look: () => boolean | undefined, timeoutMs: number): boolean {
   const { native, handle } = connection.channel;
   const deadline = timeoutMs < 0 ? Infinity : performance.now() + timeoutMs;
+  const attention = attentionOf(native);
   const entry = new Uint32Array(WAIT_ENTRY_WORDS);
   entry[0] = handle;
   for (;;) {
     waiterOf(native).flush();
     const found = look();
     if (found !== undefined) return found;
-    const left = deadline - performance.now();
-    if (left <= 0) return false;
+    const now = performance.now();
+    if (deadline <= now) return false;
+    // What the broker ordered meanwhile may change what is looked for.
+    if (attention.due(now)) continue;
     entry[WAIT_ENTRY_WANT] = want;
-    native.library.wait(entry, 1, left === Infinity ? -1 : Math.ceil(left), SPIN_NS, -1);
+    const woken = native.library.wait(entry, 1, attention.timeoutMs(deadline - now), SPIN_NS, attention.wakeFd);
     waiterOf(native).rung(); // waking took back what the event loop's waits had announced on this channel
+    if (woken === 0) attention.attend();
     connection.channel.attended();
     connection.channel.pump();
     connection.outbox.pump();

@@ -16,6 +16,7 @@ import {
   READABLE,
   WRITABLE,
 } from "../native/generated.ts";
+import { type Attention, attentionOf } from "../transport/attention.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { Figures } from "../transport/figures.ts";
 import type { Direction, Move } from "../transport/moves.ts";
@@ -70,6 +71,8 @@ export class Connection {
   readonly inbox: Inbox;
   readonly outbox: Outbox;
   readonly reconfigurations: ReconfigurationLog;
+  /** What the thread attends to beside its channels: whoever looks in vain says so. */
+  readonly attention: Attention;
   readonly #reconfigurer: Reconfigurer;
   readonly #closed: Promise<ClosedReason>;
   readonly #resolveClosed: (reason: ClosedReason) => void;
@@ -84,6 +87,7 @@ export class Connection {
     this.settings = settings;
     const { channel, checked, maxHeldBuffers, maxQueuedSends, maxMessageBytes, drainDeadlineMs } = settings;
     this.channel = channel;
+    this.attention = attentionOf(channel.native);
     this.inbox = new Inbox(channel, {
       checked,
       maxHeldBuffers,
@@ -131,13 +135,15 @@ export class Connection {
     if (!this.released) this.channel.writer.flush();
   }
 
-  /**
-   * Moves directions to another transport: resolves when they are there, rejects with the reason why not. For the program's own orders and
-   * for those of the broker.
-   */
+  /** Moves directions to another transport: resolves when they are there, rejects with the reason why not. */
   reconfigure(order: MoveOrder, limits: WaitLimits = {}): Promise<void> {
-    if (this.over || this.released || this.#closing !== undefined) return Promise.reject(closedHere());
-    return this.#reconfigurer.order(order, limits);
+    return new Promise((resolve, reject) => this.obey(order, limits, (error) => error === undefined ? resolve() : reject(error)));
+  }
+
+  /** The same without a promise, for orders that may come while the thread blocks: `settle` hears of the end at once. */
+  obey(order: MoveOrder, limits: WaitLimits, settle: (error?: FableError) => void): void {
+    if (this.over || this.released || this.#closing !== undefined) return settle(closedHere());
+    this.#reconfigurer.order(order, limits, settle);
   }
 
   /** Only gives the order; throws if it is refused at once. */

@@ -73,7 +73,7 @@ export class Reader {
    */
   next(): boolean {
     // Spinning programs come here often: one look at the ring, and another only to learn why there will be no more.
-    return this.#records.next() || this.#records.status !== EMPTY && this.#connection.inbox.advance();
+    return this.#records.next() || this.#nothing();
   }
 
   /**
@@ -86,7 +86,10 @@ export class Reader {
     if (records.settled) {
       const size = this.#connection.channel.take(into);
       if (size >= 0) return size;
-      if (size === EMPTY) return -1;
+      if (size === EMPTY) {
+        this.#connection.attention.vain();
+        return -1;
+      }
     }
     if (!this.next()) return -1;
     const { at, length, memory } = records;
@@ -114,6 +117,12 @@ export class Reader {
   /** Blocks this thread until {@link next} has something: true, or false at the end or after `timeoutMs`. For workers. */
   waitSync(timeoutMs = -1): boolean {
     return blockUntil(this.#connection, READABLE, () => this.#look(), timeoutMs);
+  }
+
+  #nothing(): boolean {
+    if (this.#records.status !== EMPTY) return this.#connection.inbox.advance();
+    this.#connection.attention.vain();
+    return false;
   }
 
   #look(): boolean | undefined {
@@ -188,6 +197,7 @@ export class Writer implements CursorPlace {
       outbox.lacked(size);
     }
     outbox.assertAlive();
+    this.#connection.attention.vain();
     return -1;
   }
 

@@ -143,7 +143,10 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
    * @throws FableError TOO_LARGE; CLOSED, PEER_CLOSED, PEER_DEAD, PEER_FAULT.
    */
   trySend(message: Uint8Array | string): boolean {
-    return this.#connection.outbox.trySend(typeof message === "string" ? encoder.encode(message) : message);
+    const { outbox, attention } = this.#connection;
+    const taken = outbox.trySend(typeof message === "string" ? encoder.encode(message) : message);
+    if (!taken) attention.vain();
+    return taken;
   }
 
   /**
@@ -157,7 +160,10 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
 
   /** The next message, as a private copy; undefined if there is none now ({@link ended} says whether one may come). */
   tryReceive(): Uint8Array<ArrayBuffer> | undefined {
-    return this.#connection.inbox.take();
+    const { inbox, attention } = this.#connection;
+    const message = inbox.take();
+    if (message === undefined) attention.vain();
+    return message;
   }
 
   /** The messages to come, as private copies, until the end. Throws like {@link receive}. Leaving the loop leaves the handle open. */
@@ -187,7 +193,10 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
    * already, ENDED after the last one; all three are empty arrays. Release every buffer; in any order, soon.
    */
   getReadBuf(max: number = DEFAULT_BUFFERS): readonly ReadBuffer[] {
-    return this.#connection.inbox.lend(this, max);
+    const { inbox, attention } = this.#connection;
+    const buffers = inbox.lend(this, max);
+    if (buffers.length === 0) attention.vain();
+    return buffers;
   }
 
   /**
@@ -196,9 +205,12 @@ export class Handle implements AsyncIterable<Uint8Array<ArrayBuffer>>, AsyncDisp
    * @throws FableError TOO_LARGE; CLOSED, PEER_CLOSED, PEER_DEAD, PEER_FAULT.
    */
   getWriteBuf(size: number = Math.min(DEFAULT_BUFFER_BYTES, this.maxMessageBytes)): readonly WriteBuffer[] {
-    const { outbox } = this.#connection;
+    const { outbox, attention } = this.#connection;
     const reservation = outbox.reserve(size);
-    if (reservation === undefined) return ENOSPACE;
+    if (reservation === undefined) {
+      attention.vain();
+      return ENOSPACE;
+    }
     return reservation.pieces.map((_, index) => new OpenWriteBuffer(this, outbox, reservation, index));
   }
 

@@ -11,6 +11,7 @@ import {
 } from "../native/generated.ts";
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
+import { attentionOf } from "../transport/attention.ts";
 import { waiterOf } from "../transport/waiter.ts";
 import type { Connection } from "./connection.ts";
 import { watchDescriptor } from "./descriptors.ts";
@@ -110,17 +111,22 @@ export function xpollSync<T extends Pollable>(
   const polled = entries.map(parseEntry);
   const native = nativeOf(polled);
   const deadline = limits.timeoutMs === undefined ? Infinity : performance.now() + limits.timeoutMs;
+  const attention = attentionOf(native);
   const news = polled.some(({ want }) => (want & RECONFIGURATION) !== 0);
   for (;;) {
     waiterOf(native).flush();
     for (const { on } of polled) pump(on);
     let ready = lookAtHandles(polled);
-    const left = Math.max(0, deadline - performance.now());
+    const now = performance.now();
+    // What the broker ordered meanwhile may change what is looked for.
+    if (!ready && attention.due(now)) continue;
+    const left = Math.max(0, deadline - now);
     // With something ready, only the descriptors' state is still missing: one look, no sleep.
-    const timeoutMs = ready ? 0 : news ? Math.min(NEWS_MS, Math.ceil(left)) : left === Infinity ? -1 : Math.ceil(left);
+    const timeoutMs = ready ? 0 : news ? Math.min(NEWS_MS, Math.ceil(left)) : attention.timeoutMs(left);
     const table = tableOf(polled);
-    native.library.wait(table, polled.length, timeoutMs, SPIN_NS, -1);
+    const woken = native.library.wait(table, polled.length, timeoutMs, SPIN_NS, attention.wakeFd);
     waiterOf(native).rung(); // waking took back what the event loop's waits had announced on these channels
+    if (woken === 0) attention.attend();
     for (const { on } of polled) if (on instanceof Handle) on[CONNECTION].channel.attended();
     for (const [index, entry] of polled.entries()) {
       if (typeof entry.on === "number") entry.ready = table[index * WAIT_ENTRY_WORDS + WAIT_ENTRY_READY];

@@ -26,25 +26,27 @@ export class Reconfigurer {
     this.#channel = channel;
   }
 
-  /** Resolves when the directions are there. */
-  async order(order: MoveOrder, limits: WaitLimits): Promise<void> {
+  /** `settle` hears once: when the directions are there, or why the first that is not to get there is not. */
+  order(order: MoveOrder, limits: WaitLimits, settle: (error?: FableError) => void): void {
     const what = `the channel to move to ${order.transport.name}`;
-    if (limits.signal?.aborted) throw aborted(what, limits.signal);
-    const moves: Promise<void>[] = [];
-    try {
-      for (const way of ["outgoing", "incoming"] as const) {
-        if (order.direction === "both" || order.direction === way) moves.push(this.#go(way, order, limits, what));
-      }
-    } catch (error) {
-      void Promise.allSettled(moves);
-      throw error;
+    if (limits.signal?.aborted) return settle(aborted(what, limits.signal));
+    let left = order.direction === "both" ? 2 : 1;
+    const one = (error?: FableError): void => {
+      if (left === 0) return;
+      left = error === undefined ? left - 1 : 0;
+      if (left === 0) settle(error);
+    };
+    for (const way of ["outgoing", "incoming"] as const) {
+      // What is refused at once ends the order: the other direction stays where it is.
+      if (left !== 0 && (order.direction === "both" || order.direction === way)) this.#go(way, order, limits, what, one);
     }
-    await Promise.all(moves);
   }
 
   /** Only gives the order; throws if it is refused at once. */
   now(order: MoveOrder & { readonly direction: Direction }): void {
-    this.#go(order.direction, order, {}, "").catch(() => {});
+    let refused: FableError | undefined;
+    this.#go(order.direction, order, {}, "", (error) => refused = error);
+    if (refused !== undefined) throw refused;
   }
 
   heard(move: Move): void {
@@ -61,44 +63,41 @@ export class Reconfigurer {
     this.#orders.over(way);
   }
 
-  /** Gives the order; throws if it is refused at once. */
-  #go(way: Direction, order: MoveOrder, limits: WaitLimits, what: string): Promise<void> {
+  /** Gives the order. What is refused at once is settled before this returns. */
+  #go(way: Direction, order: MoveOrder, limits: WaitLimits, what: string, settle: (error?: FableError) => void): void {
     const { transport, ringBytes, reason } = order;
     const { moves } = this.#channel;
-    if (this.#channel.closed) throw refusal(CLOSED, order, way);
+    if (this.#channel.closed) return settle(refusal(CLOSED, order, way));
     const there = this.#isThere(way, order);
     const status = moves.order(way, transport, ringBytes, reason);
     // What this order put an end to is told before anybody waits for the new one.
     moves.hear();
-    if (status !== OK && status !== EMPTY) throw refusal(status, order, way);
+    if (status !== OK && status !== EMPTY) return settle(refusal(status, order, way));
     if (there || status === EMPTY) {
       this.#orders.add({ way, to: transport, ringBytes }, () => {})();
-      return Promise.resolve();
+      return settle();
     }
-    return this.#wait(way, order, limits, what);
+    this.#wait(way, order, limits, what, settle);
   }
 
-  #wait(way: Direction, order: MoveOrder, { signal, timeoutMs }: WaitLimits, what: string): Promise<void> {
+  #wait(way: Direction, order: MoveOrder, { signal, timeoutMs }: WaitLimits, what: string, settle: (error?: FableError) => void): void {
     const { transport, ringBytes } = order;
-    return new Promise((resolve, reject) => {
-      const stop = (): void => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", abort);
-      };
-      const withdraw = this.#orders.add({ way, to: transport, ringBytes }, (outcome) => {
-        stop();
-        if (outcome.end === "moved") resolve();
-        else reject(failureOf(outcome, order, way));
-      }, order.early === true);
-      const giveUp = (error: FableError): void => {
-        stop();
-        if (withdraw()) this.#takeBack(way, order);
-        reject(error);
-      };
-      const abort = (): void => giveUp(aborted(what, signal));
-      const timer = timeoutMs === undefined ? undefined : setTimeout(() => giveUp(timedOut(what, timeoutMs)), timeoutMs);
-      signal?.addEventListener("abort", abort, { once: true });
-    });
+    const stop = (): void => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    };
+    const withdraw = this.#orders.add({ way, to: transport, ringBytes }, (outcome) => {
+      stop();
+      settle(outcome.end === "moved" ? undefined : failureOf(outcome, order, way));
+    }, order.early === true);
+    const giveUp = (error: FableError): void => {
+      stop();
+      if (withdraw()) this.#takeBack(way, order);
+      settle(error);
+    };
+    const abort = (): void => giveUp(aborted(what, signal));
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => giveUp(timedOut(what, timeoutMs)), timeoutMs);
+    signal?.addEventListener("abort", abort, { once: true });
   }
 
   /** Before the marker the old path just goes on; behind it this changes nothing. */

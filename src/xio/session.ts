@@ -3,6 +3,7 @@ import { connectNameService } from "../naming/client.ts";
 import type { NameService } from "../naming/service.ts";
 import { loadNative } from "../native/load.ts";
 import type { Native } from "../native/native.ts";
+import { attentionOf } from "../transport/attention.ts";
 import { within } from "./limits.ts";
 import type { SessionOptions } from "./options.ts";
 
@@ -38,7 +39,9 @@ function connectSession(options: SessionOptions, key: string, timeoutMs: number)
   const session = (async () => {
     try {
       const socket = options.socket === undefined ? {} : { socket: options.socket };
-      return { native, names: await connectNameService(native, { timeoutMs, ...socket }) };
+      const names = await connectNameService(native, { timeoutMs, ...socket });
+      attentionOf(native).add(names);
+      return { native, names };
     } catch (error) {
       // The next call tries again.
       sessions.delete(key);

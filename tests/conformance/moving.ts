@@ -177,7 +177,12 @@ export function movingTests(withPair: WithPair, combination: Combination): void 
       const listeners: ReconfigureListener[] = [];
       const names = { onReconfigure: (_: string, listener: ReconfigureListener) => (listeners.push(listener), () => {}) };
       for (const handle of [left, right]) obeyBroker(names, "flow", handle[CONNECTION]);
-      await Promise.all(listeners.map((listener) => listener({ transport: other, reason: "operator" })));
+      const obeyed = (listener: ReconfigureListener): Promise<void> => {
+        const { promise, resolve, reject } = Promise.withResolvers<void>();
+        listener({ transport: other, reason: "operator" }, (error) => error === undefined ? resolve() : reject(error));
+        return promise;
+      };
+      await Promise.all(listeners.map(obeyed));
       assert.deepEqual([left.transport, right.transport], [other, other]);
       const steps = Array.from({ length: left.reconfigurations.waiting }, () => left.reconfigurations.take()!);
       assert.ok(steps.some(({ reason, to }) => reason === "operator" && to === other));

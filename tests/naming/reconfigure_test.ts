@@ -75,9 +75,9 @@ describe("a flow that is moved", () => {
       ]);
       const told: ReconfigureOrder[] = [];
       for (const service of [server, caller]) {
-        service.onReconfigure(flow, (order) => {
+        service.onReconfigure(flow, (order, settle) => {
           if (told.push(order) === 2) move(halves, BY_OPERATOR);
-          return Promise.resolve();
+          settle();
         });
       }
       const operator = await scene.client();
@@ -111,8 +111,11 @@ describe("a flow that is moved", () => {
     inScene(async (scene) => {
       await scene.daemon();
       const { server, caller, flow } = await connected(scene);
-      caller.onReconfigure(flow, () => Promise.resolve());
-      server.onReconfigure(flow, () => Promise.reject(new FableError("UNSUPPORTED_TRANSPORT", "no pipes here", { remedy: "take tcp" })));
+      caller.onReconfigure(flow, (_, settle) => settle());
+      server.onReconfigure(
+        flow,
+        (_, settle) => settle(new FableError("UNSUPPORTED_TRANSPORT", "no pipes here", { remedy: "take tcp" })),
+      );
       await assert.rejects(caller.reconfigureFlow(flow, "pipe", 5000), {
         code: "UNSUPPORTED_TRANSPORT",
         message: `xio://server (process ${process.pid}): no pipes here`,
@@ -124,12 +127,12 @@ describe("a flow that is moved", () => {
     inScene(async (scene) => {
       const daemon = await scene.daemon();
       const { server, caller, flow } = await connected(scene);
-      caller.onReconfigure(flow, () => Promise.resolve());
+      caller.onReconfigure(flow, (_, settle) => settle());
       await assert.rejects(caller.reconfigureFlow(flow, "tcp", 5000), { code: "REFUSED", message: /xio:\/\/server .* takes no orders/ });
-      const stop = server.onReconfigure(flow, () => new Promise(() => {}));
+      const stop = server.onReconfigure(flow, () => {});
       await assert.rejects(caller.reconfigureFlow(flow, "tcp", 50), { code: "TIMEOUT", message: /^xio:\/\/server \(process/ });
       stop();
-      server.onReconfigure(flow, () => Promise.resolve());
+      server.onReconfigure(flow, (_, settle) => settle());
       await caller.reconfigureFlow(flow, "tcp", 5000);
       assert.equal(daemon.stats()["reconfigurations"], 0);
     }));
@@ -139,8 +142,8 @@ describe("a flow that is moved", () => {
       await scene.daemon();
       const { server, caller, flow } = await connected(scene);
       const { promise, resolve } = Promise.withResolvers<void>();
-      server.onReconfigure(flow, () => promise);
-      caller.onReconfigure(flow, () => Promise.resolve());
+      server.onReconfigure(flow, (_, settle) => void promise.then(settle));
+      caller.onReconfigure(flow, (_, settle) => settle());
       const first = caller.reconfigureFlow(flow, "tcp", 5000);
       const second = server.reconfigureFlow(flow, "unix", 5000);
       await assert.rejects(first, { code: "SUPERSEDED" });
@@ -184,8 +187,8 @@ describe("a broker that dies while a flow moves", () => {
       const { server, caller, flow } = await connected(scene);
       const { promise, resolve } = Promise.withResolvers<void>();
       let told = 0;
-      server.onReconfigure(flow, () => (told += 1) === 1 ? promise : Promise.resolve());
-      caller.onReconfigure(flow, () => Promise.resolve());
+      server.onReconfigure(flow, (_, settle) => void ((told += 1) === 1 ? promise.then(settle) : settle()));
+      caller.onReconfigure(flow, (_, settle) => settle());
       const moving = caller.reconfigureFlow(flow, "tcp", 10_000);
       await eventually("the order is there", () => told === 1);
       await daemon.close();

@@ -20,9 +20,8 @@ pub const Entry = extern struct {
     reserved: u32,
 };
 
-/// The longest sleep on a futex: a futex is no descriptor, so nothing else is noticed meanwhile.
+/// The longest sleep on a futex: a futex is no descriptor, so nothing else is noticed meanwhile, the waker neither.
 const futex_slice_ns = 50 * std.time.ns_per_ms;
-const futex_slice_with_waker_ns = 10 * std.time.ns_per_ms;
 /// A forced spin looks at the peer's life this often, and becomes a sleep after a while: for ever, it would take a core from others.
 const spin_check_ns = std.time.ns_per_ms;
 const forced_spin_ns = 100 * std.time.ns_per_ms;
@@ -300,8 +299,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             const announced = c.bell.own.sleep_word;
             const seen = @atomicLoad(u32, &c.bell.peer.rung_word, .acquire);
             if (seen != announced) {
-                const slice: u64 = if (waker >= 0) futex_slice_with_waker_ns else futex_slice_ns;
-                Sys.futexWait(&c.bell.peer.rung_word, seen, @min(left orelse slice, slice));
+                Sys.futexWait(&c.bell.peer.rung_word, seen, @min(left orelse futex_slice_ns, futex_slice_ns));
             }
             return w.sleep(0, waker);
         }
