@@ -81,17 +81,22 @@ class Guest {
   /** Who is there; undefined if nobody answers. */
   async greet(): Promise<Responses["welcome"]["broker"] | undefined> {
     const deadline = performance.now() + GREETING_MS;
-    const welcomed = await dialBroker(this.#native, this.#reactor, {
+    let broker: Responses["welcome"]["broker"] | undefined;
+    await dialBroker(this.#native, this.#reactor, {
       place: this.#place,
       startAfter: () => Infinity,
       wanted: () => performance.now() < deadline,
       sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
       starting: () => {},
+      greeting: () => {},
+      welcomed: ({ link, welcome }) => {
+        this.#link = link;
+        this.#mail.connected(link);
+        broker = welcome.broker;
+      },
       handlers: { frame: (bytes, descriptors) => this.#frame(bytes, descriptors), end: () => this.#mail.disconnected() },
     });
-    this.#link = welcomed?.link;
-    if (welcomed !== undefined) this.#mail.connected(welcomed.link);
-    return welcomed?.welcome.broker;
+    return broker;
   }
 
   /** Has the broker leave. Gives its lock, a descriptor of the caller's. */

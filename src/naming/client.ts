@@ -221,11 +221,15 @@ class BrokerClient implements BrokerService {
   }
 
   get wakeFd(): number {
-    return this.#mail.link?.wakeFd ?? -1;
+    return this.#mail.link?.wakeFd ?? this.#lifeline.wakeFd;
+  }
+
+  get patienceMs(): number {
+    return this.#lifeline.patienceMs;
   }
 
   attend(): void {
-    this.#mail.link?.attend();
+    (this.#mail.link ?? this.#lifeline).attend();
   }
 
   setRef(on: boolean): void {

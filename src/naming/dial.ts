@@ -29,6 +29,10 @@ export interface DialOptions {
   sleep(ms: number): Promise<void>;
   /** Called when this program starts a broker. */
   starting(): void;
+  /** A broker was said hello to, and is to answer; undefined once it did, or never will. */
+  greeting(link: FrameLink | undefined): void;
+  /** It did, just now: called before any other frame. */
+  welcomed(welcomed: Welcomed): void;
   readonly handlers: ClientHandlers;
 }
 
@@ -49,24 +53,34 @@ const SYSTEM = -13;
 const HUNG_UP = -18;
 const ABSENT: readonly number[] = [2, /* ENOENT */ 111, /* ECONNREFUSED */ 104, /* ECONNRESET */ 11 /* EAGAIN */];
 
-/** Connects to the broker, or starts one and connects to it. Undefined once it is no longer wanted. */
-export async function dialBroker(native: Native, reactor: Reactor, options: DialOptions): Promise<Welcomed | undefined> {
+/** Connects to the broker, or starts one and connects to it. Ends when it was welcomed, or is no longer wanted. */
+export async function dialBroker(native: Native, reactor: Reactor, options: DialOptions): Promise<void> {
   const start = new Starter(native, options);
   const begun = performance.now();
   let pause = 1;
   try {
     while (options.wanted()) {
       const fd = dial(native.library, options.place);
-      const welcomed = fd === undefined ? undefined : await greet(native, reactor, fd, options);
-      if (welcomed !== undefined) return welcomed;
+      if (fd !== undefined) {
+        const { promise, resolve } = Promise.withResolvers<Greeted>();
+        greet(native, reactor, fd, options, resolve);
+        const greeted = await promise;
+        if (greeted instanceof Error) throw greeted;
+        if (greeted) return;
+      }
       if (fd === undefined && performance.now() >= options.startAfter()) start.attempt();
       await options.sleep(pause);
       pause = Math.min(longestPause(performance.now() - begun), pause * 2);
     }
-    return undefined;
   } finally {
     start.release();
   }
+}
+
+/** One look for a broker that is there, for threads that block: what comes of it is told by the options' calls. Starts none. */
+export function lookForBroker(native: Native, reactor: Reactor, options: DialOptions): void {
+  const fd = dial(native.library, options.place);
+  if (fd !== undefined) greet(native, reactor, fd, options, () => {});
 }
 
 /** A broker that is being started answers within 30 to 60 ms, and a look costs microseconds; one that is not there by then may take long. */
@@ -105,37 +119,46 @@ function trusted(library: Library, fd: number, place: Place): boolean {
   });
 }
 
-/** Hello and welcome. Undefined if the broker went away in between, which one that is just leaving may do. */
-function greet(native: Native, reactor: Reactor, fd: number, options: DialOptions): Promise<Welcomed | undefined> {
-  const { promise, resolve, reject } = Promise.withResolvers<Welcomed | undefined>();
+/** Whether it came to a welcome; what the broker refused. */
+type Greeted = boolean | Error;
+
+/** Hello and welcome. False if the broker went away in between, which one that is just leaving may do. */
+function greet(native: Native, reactor: Reactor, fd: number, options: DialOptions, settle: (greeted: Greeted) => void): void {
   let welcomed = false;
+  const end = (greeted: Greeted): void => {
+    clearTimeout(timer);
+    options.greeting(undefined);
+    settle(greeted);
+  };
   const link = new FrameLink(native, reactor, fd, {
     frame(bytes, descriptors) {
       if (welcomed) return options.handlers.frame(bytes, descriptors);
+      let welcome: Responses["welcome"];
       try {
-        resolve({ link, welcome: takeWelcome(native.library, link, bytes, descriptors) });
-        welcomed = true;
+        welcome = takeWelcome(native.library, link, bytes, descriptors);
       } catch (error) {
         link.close();
-        reject(error);
+        return end(error instanceof Error ? error : new Error(String(error)));
       }
+      welcomed = true;
+      end(true);
+      options.welcomed({ link, welcome });
     },
     end(reason) {
       if (welcomed) options.handlers.end(reason);
-      else resolve(undefined);
+      else end(false);
     },
   }, CLIENT_LINK);
   const timer = setTimeout(() => {
-    if (welcomed) return;
     link.close();
-    resolve(undefined);
+    end(false);
   }, HANDSHAKE_MS);
+  options.greeting(link);
   const program = `${native.runtime.name} ${native.runtime.version}`;
   if (!link.send(encode({ type: "hello", protocol: [...PROTOCOL_RANGE], layout: [...LAYOUT_RANGE], program }), [])) {
     link.close();
-    resolve(undefined);
+    end(false);
   }
-  return promise.finally(() => clearTimeout(timer));
 }
 
 function takeWelcome(library: Library, link: FrameLink, bytes: Uint8Array, descriptors: readonly number[]): Responses["welcome"] {

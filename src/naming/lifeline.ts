@@ -4,7 +4,7 @@
  */
 import type { Native } from "../native/native.ts";
 import type { FrameLink } from "./connection.ts";
-import { dialBroker } from "./dial.ts";
+import { dialBroker, type DialOptions, lookForBroker, type Welcomed } from "./dial.ts";
 import type { Place } from "./place.ts";
 import type { Responses } from "./protocol.ts";
 import type { Reactor } from "./reactor.ts";
@@ -32,6 +32,8 @@ const MANAGED_GRACE_MS = 300;
 /** The same for one that said it is being replaced. */
 const REPLACED_GRACE_MS = 3000;
 const RETRY_MS = 1000;
+/** How often a thread that blocks looks for a broker that somebody else started. */
+const BLOCKED_LOOK_MS = 100;
 
 export class Lifeline {
   readonly #native: Native;
@@ -39,6 +41,10 @@ export class Lifeline {
   readonly #options: LifelineOptions;
   #welcome: Responses["welcome"] | undefined;
   #connecting = false;
+  #online = false;
+  /** Connected to, and said hello to. */
+  #greeting: FrameLink | undefined;
+  #lookedAt = -Infinity;
   #startAfter = 0;
   #closed = false;
 
@@ -53,9 +59,32 @@ export class Lifeline {
     return this.#welcome;
   }
 
+  /** Readable when a broker that was said hello to answers; -1: there is none. */
+  get wakeFd(): number {
+    return this.#greeting?.wakeFd ?? -1;
+  }
+
+  /** How long a thread may block before it attends to this again. */
+  get patienceMs(): number {
+    return this.#online || this.#closed || !this.#options.wanted() ? Infinity : BLOCKED_LOOK_MS;
+  }
+
+  /** For threads that block: looks for a broker, if there is none and one is wanted. To start one takes an event loop. */
+  attend(): void {
+    if (this.#greeting !== undefined) return this.#greeting.attend();
+    const now = performance.now();
+    if (this.patienceMs === Infinity || now - this.#lookedAt < BLOCKED_LOOK_MS) return;
+    this.#lookedAt = now;
+    try {
+      lookForBroker(this.#native, this.#reactor, this.#dialOptions());
+    } catch {
+      // Whoever dials in the event loop is told.
+    }
+  }
+
   /** Begins to look for a broker, unless that is under way. */
   connect(): void {
-    if (this.#connecting || this.#closed) return;
+    if (this.#connecting || this.#online || this.#closed) return;
     this.#connecting = true;
     void this.#dial();
   }
@@ -75,39 +104,51 @@ export class Lifeline {
   }
 
   async #dial(): Promise<void> {
-    const { place, start, command, wanted, starting, frame } = this.#options;
     try {
-      const welcomed = await dialBroker(this.#native, this.#reactor, {
-        place,
-        command,
-        startAfter: () => (start === "never" ? Infinity : this.#startAfter),
-        wanted: () => !this.#closed && wanted(),
-        sleep: (ms) => this.#sleep(ms),
-        starting,
-        handlers: { frame, end: () => this.#lost() },
-      });
+      await dialBroker(this.#native, this.#reactor, this.#dialOptions());
       this.#connecting = false;
-      if (welcomed === undefined) return this.#again();
-      if (this.#closed) return welcomed.link.close();
-      this.#welcome = welcomed.welcome;
-      this.#startAfter = 0;
-      this.#options.connected(welcomed.link);
+      this.#again();
     } catch (error) {
       this.#connecting = false;
-      if (this.#closed) return;
+      if (this.#closed || this.#online) return;
       this.#options.failed(error);
       // Whoever waited has been told. Names and flows go on trying, without haste.
-      if (wanted()) setTimeout(() => this.connect(), RETRY_MS).unref();
+      if (this.#options.wanted()) setTimeout(() => this.connect(), RETRY_MS).unref();
     }
+  }
+
+  #dialOptions(): DialOptions {
+    const { place, start, command, wanted, starting, frame } = this.#options;
+    return {
+      place,
+      command,
+      startAfter: () => (start === "never" ? Infinity : this.#startAfter),
+      wanted: () => !this.#closed && !this.#online && wanted(),
+      sleep: (ms) => this.#sleep(ms),
+      starting,
+      greeting: (link) => this.#greeting = link,
+      welcomed: (welcomed) => this.#welcomed(welcomed),
+      handlers: { frame, end: () => this.#lost() },
+    };
+  }
+
+  #welcomed({ link, welcome }: Welcomed): void {
+    // A thread that blocks may have found one while its event loop was about to.
+    if (this.#closed || this.#online) return link.close();
+    this.#online = true;
+    this.#welcome = welcome;
+    this.#startAfter = 0;
+    this.#options.connected(link);
   }
 
   /** The last look ended because nobody wanted a broker; somebody may since. */
   #again(): void {
-    if (!this.#closed && this.#options.wanted()) this.connect();
+    if (!this.#closed && !this.#online && this.#options.wanted()) this.connect();
   }
 
   #lost(): void {
     if (this.#closed) return;
+    this.#online = false;
     const managed = this.#welcome?.broker.embedded === false;
     this.#startAfter = Math.max(this.#startAfter, performance.now() + (managed ? MANAGED_GRACE_MS : 0));
     this.#options.lost();

@@ -171,6 +171,8 @@ export interface NameService {
   reconfigureFlow(flow: string, transport: TransportName, timeoutMs: number, options?: { readonly ringBytes?: number }): Promise<void>;
   /** For threads that do not come to their event loop: readable when the broker said something; -1 without a connection. */
   readonly wakeFd: number;
+  /** How long such a thread may wait before it attends again, whatever the descriptor says. */
+  readonly patienceMs: number;
   /** Takes and does what the broker said, now. What promises wait for is settled, but they go on in the event loop. Never blocks. */
   attend(): void;
   /** Keeps the process alive while true. */

@@ -8,6 +8,8 @@ import type { Native } from "../native/native.ts";
 export interface Attended {
   /** Becomes readable when there is something to take; -1: nothing to wait for. */
   readonly wakeFd: number;
+  /** How long a wait may last before it is attended to again, whatever the descriptor says. */
+  readonly patienceMs: number;
   /** Takes what is there, without blocking. */
   attend(): void;
 }
@@ -59,8 +61,8 @@ export class Attention {
 
   /** How long a blocking wait may last that has so much time, in whole milliseconds, negative: for ever. */
   timeoutMs(leftMs: number): number {
-    const pauseMs = this.#moving.size > 0 ? LOOK_MS : this.#attended.length > 1 ? SEVERAL_MS : Infinity;
-    const most = Math.min(leftMs, pauseMs);
+    let most = this.#moving.size > 0 ? Math.min(leftMs, LOOK_MS) : this.#attended.length > 1 ? Math.min(leftMs, SEVERAL_MS) : leftMs;
+    for (const { patienceMs } of this.#attended) most = Math.min(most, patienceMs);
     return most === Infinity ? -1 : Math.ceil(most);
   }
 

@@ -114,3 +114,16 @@ test("the policy heals a spin on one core between two ends that block", async ()
   await bothTold(pair, "mempipe-futex");
   await done(pair);
 });
+
+test("a broker that takes the place of one that died learns of a channel between two ends that block, and moves it", async () => {
+  const pair = await captured([{ runtime: "bun", role: "answer", way: "wait" }, { runtime: "deno", role: "silent", way: "xpoll" }], "main");
+  await broker.stop();
+  broker = await world.broker();
+  const restored = async (): Promise<boolean> => {
+    const flows = json(await run(world, "bun", ["flows", "--json"])) as readonly { readonly flow: string }[];
+    return flows.some(({ flow }) => flow === pair.flow);
+  };
+  await until(restored, "the next broker knows the channel");
+  await order(pair, "unix");
+  await done(pair);
+});

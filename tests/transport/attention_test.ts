@@ -5,6 +5,7 @@ import { Attention } from "../../src/transport/attention.ts";
 
 class Desk {
   looks = 0;
+  patienceMs = Infinity;
   readonly wakeFd: number;
 
   constructor(wakeFd: number) {
@@ -30,6 +31,14 @@ describe("attention", () => {
     attention.add(new Desk(7));
     assert.equal(attention.wakeFd, 7);
     assert.ok(attention.timeoutMs(Infinity) > 0);
+  });
+
+  test("a desk without patience bounds waits", () => {
+    const attention = new Attention(() => 0);
+    const desk = new Desk(-1);
+    attention.add(desk);
+    desk.patienceMs = 250;
+    assert.deepEqual([attention.timeoutMs(Infinity), attention.timeoutMs(20)], [250, 20]);
   });
 
   test("who never sleeps looks every few milliseconds, and a vain look costs nothing in between", () => {
