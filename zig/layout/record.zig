@@ -103,8 +103,14 @@ pub const short_bytes = 256;
 /// Copies a short message word by word. `to` or `from` lies 8 bytes behind a header, where wider stores would straddle lines every time.
 pub inline fn copyShort(to: [*]u8, from: [*]const u8, size: usize) void {
     var at: usize = 0;
-    while (at + 8 <= size) : (at += 8) @as(*align(1) volatile u64, @ptrCast(to + at)).* = @as(*align(1) const u64, @ptrCast(from + at)).*;
-    while (at < size) : (at += 1) to[at] = from[at];
+    while (size -% at >= 32) : (at +%= 32) inline for (0..4) |word| copyWord(to + at + 8 * word, from + at + 8 * word);
+    while (size -% at >= 8) : (at +%= 8) copyWord(to + at, from + at);
+    while (at < size) : (at +%= 1) to[at] = from[at];
+}
+
+/// Volatile: otherwise the compiler would make a call of memcpy out of the loop.
+inline fn copyWord(to: [*]u8, from: [*]const u8) void {
+    @as(*align(1) volatile u64, @ptrCast(to)).* = @as(*align(1) const u64, @ptrCast(from)).*;
 }
 
 /// Largest payload of one record in a ring of `ring_bytes`; larger messages travel in fragments.
