@@ -250,7 +250,8 @@ int32_t fable_poll(fable_wait_entry *entries, uint32_t count, uint32_t spin_ns, 
 /* owner. takes the announcement back after waking (fable_poll does so too) */
 int32_t fable_awake(uint32_t handle);
 /* owner. Blocks: spins (channels on mempipe-spin alone: for a tenth of a second), announces, sleeps in ppoll or on the futex; how many are ready,
- * or TIMEOUT. timeout_ms < 0: for ever. 0: wake_fd (-1: none) became readable; it is not read. */
+ * or TIMEOUT. timeout_ms < 0: for ever. 0: wake_fd (-1: none) became readable; it is not read.
+ * Or a channel with FABLE_WINDOWS has something to tell or to do about a move since the last time: look at its block (EVENTS, CROSSING, COMING). */
 int32_t fable_wait(fable_wait_entry *entries, uint32_t count, int32_t timeout_ms, uint32_t spin_ns, int32_t wake_fd);
 
 /* ---- descriptors and processes (Linux calls the runtimes lack) ---- */

@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { connect } from "../../mod.ts";
 import { confine } from "../../src/native/affinity.ts";
 import { loadNative } from "../../src/native/load.ts";
 import { json, run } from "./cli.ts";
@@ -100,6 +101,21 @@ describe("an operator's order reaches two ends that never come to their event lo
     for (const transport of ["mempipe-futex", "pipe"]) await order(pair, transport);
     await done(pair);
   });
+});
+
+test("an end in its event loop moves one that waits for it, and nobody says anything", async () => {
+  const name = `xio://captive/${++names}`;
+  const answerer = world.run("deno", CAPTIVE, ["answer", "wait", name]);
+  await answerer.next("listening");
+  const handle = await connect(name, { socket: world.socket });
+  await answerer.next("open");
+  for (const transport of ["unix", "mempipe-futex", "mempipe"] as const) {
+    await handle.reconfigure(transport, { timeoutMs: 3000 });
+    const { incoming, outgoing } = handle.epochs;
+    assert.deepEqual([incoming.transport, outgoing.transport], [transport, transport]);
+  }
+  await handle.close();
+  await answerer.stop();
 });
 
 test("the policy heals a spin on one core between two ends that block", async () => {

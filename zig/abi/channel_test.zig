@@ -24,6 +24,7 @@ pub const Setup = struct {
     trust: u32 = trusted,
     ring_bytes: u32 = 4096,
     max_message: u32 = 1 << 20,
+    flags: u32 = 0,
 };
 
 pub fn open(role: u32, setup: Setup) !abi.ChannelOptions {
@@ -34,6 +35,7 @@ pub fn open(role: u32, setup: Setup) !abi.ChannelOptions {
     options.trust = setup.trust;
     options.ring_bytes = setup.ring_bytes;
     options.max_message_bytes = setup.max_message;
+    options.flags = setup.flags;
     try expectEqual(status.OK, abi.fable_channel_new(&options));
     return options;
 }

@@ -305,6 +305,20 @@ test "a reader that wants nothing is told that the marker is on its way" {
     try expectEqual(@as(u32, 4), t.block(pair.b, Block.read_transport));
 }
 
+test "a wait ends, once, when the program has a part in a move" {
+    const waits = @import("wait.zig");
+    const pair = try Pair.init(.{ .flags = 1 });
+    defer pair.deinit();
+    var entry = [1]@import("../core/wait.zig").Entry{.{ .handle = pair.a, .want = 1, .ready = 0, .reserved = 0 }};
+    try expectEqual(status.TIMEOUT, waits.fable_wait(&entry, 1, 1, 0, -1));
+    try expectEqual(status.OK, epochs.fable_switch(pair.a, 4, 0, 1));
+    try expectEqual(@as(i32, 0), waits.fable_wait(&entry, 1, 1000, 0, -1)); // it is offered
+    try expectEqual(status.OK, epochs.fable_attend(pair.b));
+    try expectEqual(@as(i32, 0), waits.fable_wait(&entry, 1, 1000, 0, -1));
+    try expectEqual(@as(u32, 1), t.block(pair.a, Block.crossing));
+    try expectEqual(status.TIMEOUT, waits.fable_wait(&entry, 1, 1, 0, -1));
+}
+
 test "of a heap any record comes back, and makes room where it lay" {
     const pair = try movedTo(9, .{ .ring_bytes = 4096 });
     defer pair.deinit();

@@ -117,6 +117,8 @@ pub fn State(comptime Self: type) type {
         events: [kept_events]Event = undefined,
         first_event: u32 = 0,
         event_count: u32 = 0,
+        /// Something came about that the program has a part in: a native wait ends for it, once.
+        called: bool = false,
 
         pub fn draining(s: *const @This()) ?*Self.Out {
             return s.old;
@@ -324,6 +326,7 @@ pub fn Epochs(comptime Sys: type, comptime Self: type) type {
             };
             s.event_count += 1;
             c.block[Block.events] = s.event_count;
+            s.called = c.options.windows;
         }
 
         pub fn takeEvent(c: *Self, out: *Event) Outcome {

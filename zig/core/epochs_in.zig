@@ -128,7 +128,9 @@ pub fn EpochsIn(comptime Sys: type, comptime Self: type) type {
         }
 
         pub fn marked(c: *Self, frame: Frame) void {
-            if (c.epochs.prepared and frame.attempt == c.epochs.prepared_attempt) c.block[Block.coming] = 1;
+            if (!c.epochs.prepared or frame.attempt != c.epochs.prepared_attempt) return;
+            c.block[Block.coming] = 1;
+            c.epochs.called = c.options.windows;
         }
 
         /// The path broke and its writer may not know yet. False: nobody is there to send the rest.

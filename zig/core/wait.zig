@@ -239,9 +239,21 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
             return w.items.len != 0;
         }
 
+        /// The program has a part in a move, and would not come to it in here.
+        fn called(w: *Self) bool {
+            var any = false;
+            for (w.items) |*item| {
+                const c = item.channel orelse continue;
+                if (c.epochs.called) any = true;
+                c.epochs.called = false;
+            }
+            return any;
+        }
+
         pub const Woken = union(enum) { ready: u32, timeout, waker };
 
-        /// fable_wait. Blocks until something is ready, `timeout_ms` passed (negative: never) or `waker` is readable.
+        /// fable_wait. Blocks until something is ready, `timeout_ms` passed (negative: never), `waker` is readable, or a move
+        /// needs the program.
         pub fn wait(w: *Self, timeout_ms: i32, spin_ns: u64, waker: i32) Woken {
             const began = Sys.nowNs();
             const until: ?u64 = if (timeout_ms < 0) null else began +% @as(u64, @intCast(timeout_ms)) *% std.time.ns_per_ms;
@@ -251,6 +263,7 @@ pub fn Waiter(comptime Sys: type, comptime Channel: type) type {
                 if (count != 0) break .{ .ready = count };
                 const now = Sys.nowNs();
                 const left: ?u64 = if (until) |end| end -| now else null;
+                if (w.called()) break .waker;
                 if (left == 0) break .timeout;
                 if (forced and now -% began < forced_spin_ns) {
                     w.place();
