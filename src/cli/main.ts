@@ -214,7 +214,7 @@ function addBench(root: Command): void {
     "fable bench lat",
     "fable bench lat --transport all --trust both --cores all --json lat.json",
     "fable bench thr --transport mempipe,unix --size 64,4K --driver bun",
-    "fable bench thr --transport mempipe-spin,tcp --check plain --batch 1 --ring 8M",
+    "fable bench thr --transport mempipe-spin,tcp --check plain --batch 1 --ring 16M",
     "fable bench thr --transport unix --size 64 --messages 1000000 --rounds 1",
     "fable bench thr --json old.json && git switch topic && npm run build && fable bench thr --compare old.json",
     "fable bench compare old.json new.json",
