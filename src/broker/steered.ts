@@ -61,7 +61,8 @@ export class Steered {
         this.origin = "operator";
       }
       // Who moves its own channel may be about to move it again, and must not find somebody else's order in its way.
-      this.decider.moved(now.switchReason === REASON_POLICY ? nowMs : nowMs + COURTESY_MS);
+      if (now.switchReason === REASON_POLICY) this.decider.moved(nowMs);
+      else this.decider.disturbed(nowMs + COURTESY_MS);
     }
     this.#switches = [a.switches, b.switches];
   }

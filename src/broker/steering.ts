@@ -8,6 +8,7 @@ import { type Advice, Trial } from "../policy/coschedule.ts";
 import { CAUTIOUS_PACE, type Decision, PACE, type Pace } from "../policy/decide.ts";
 import { explain, type Explanation } from "../policy/explain.ts";
 import { type FlowFacts, type MachineFacts, type Transport, transportOf } from "../policy/facts.ts";
+import { seenOf } from "../policy/proof.ts";
 import { type Rules, termsFor } from "../policy/rules.ts";
 import { type Choice, choose, situationOf } from "../policy/select.ts";
 import type { CostModel } from "../policy/table.ts";
@@ -298,7 +299,7 @@ export class Steering {
       return void this.#follow(flow, steered, facts, nowMs);
     }
     const choice = this.#choose(flow, facts);
-    const decision = steered.decider.sample(choice, transportOf(facts), steered.ringBytes, this.#pace(), nowMs);
+    const decision = steered.decider.sample(choice, seenOf(facts), transportOf(facts), steered.ringBytes, this.#pace(), nowMs);
     if (decision !== undefined) return this.#move(flow, steered, decision);
     if (this.#follow(flow, steered, facts, nowMs)) return;
     if (this.#options.rules().affinity) this.#coschedule(flow, steered, facts, choice.coscheduling, nowMs);
@@ -333,7 +334,7 @@ export class Steering {
       }
       // What cannot be is not tried again soon; what came in between is waited for.
       if (error.code === "UNSUPPORTED_TRANSPORT") steered.decider.refused(transport, this.#pace(), now());
-      else steered.decider.moved(now() + COURTESY_MS);
+      else steered.decider.disturbed(now() + COURTESY_MS);
       log({ event: "refused", ...record, reason: error.message });
     };
     steered.underWay = true;

@@ -4,12 +4,12 @@
  */
 import { isFableError } from "../errors.ts";
 import { loadNative } from "../native/load.ts";
-import { SHARED, TRANSPORTS } from "../policy/facts.ts";
+import { SHARED, type Transport, TRANSPORTS } from "../policy/facts.ts";
 import type { Pattern } from "../policy/table.ts";
 import { PATTERNS } from "../policy/table.ts";
 import { connect, listen } from "../xio/context.ts";
 import type { Handle } from "../xio/handle.ts";
-import { type Sample, samplesOf, type Stage, stages } from "./calibrate-plan.ts";
+import { cellsOf, type Round, rounds, type Sample, type Stage } from "./calibrate-plan.ts";
 import { Hog } from "./hog.ts";
 import { say } from "./lines.ts";
 import { UsageError } from "./usage.ts";
@@ -22,10 +22,11 @@ const PIN = 2;
 const LARGEST_RING_BYTES = 4_194_304;
 const MOVE_TIMEOUT_MS = 20_000;
 const WARM_UP_MS = 1500;
-/** One sample, unless time is short. */
-const SAMPLE_MS = 80;
-const LEAST_SAMPLE_MS = 2;
-const REPEATS = 3;
+/** All figures of one cell, unless time is short. */
+const CELL_MS = 80;
+const LEAST_CELL_MS = 2;
+/** Passes over all transports of a round, there and back: what the machine does in the meantime is spread over all of them. */
+const PASSES = 3;
 /** What took so many times as long as it should is not repeated. */
 const PATIENCE = 2;
 /** Moving and pinning take time as well. */
@@ -44,83 +45,122 @@ export async function calibrateEnd(role: string, options: CalibrateEndOptions): 
   if (role === "answer") return await answer();
   if (role !== "measure") throw new UsageError(`"${role}" is no part of a calibration`);
   const chosen = options.transports.split(",");
-  const plan = stages(options.cpus.split(",").map(Number), TRANSPORTS.filter((transport) => chosen.includes(transport)));
+  const plan = rounds(options.cpus.split(",").map(Number), TRANSPORTS.filter((transport) => chosen.includes(transport)));
   await measureAll(options.seconds * 1000, plan);
 }
 
 async function answer(): Promise<void> {
   const listener = await listen(NAME);
   say("listening");
-  const serve = async (handle: Handle) => {
-    for await (const message of handle) {
-      if (message[0] === PIN) library.pin(message[1] ?? 0);
-      if (message[0] !== DATA) await handle.send(message);
-    }
-    await handle.close({ drainDeadlineMs: 0 });
-  };
-  await Promise.all([serve(await listener.accept()), serve(await listener.accept())]);
+  // One channel after the other: how a thread waits depends on all that it waits for.
+  for await (const handle of listener) await serve(handle);
 }
 
-async function measureAll(budgetMs: number, plan: readonly Stage[]): Promise<void> {
-  const handles = {
-    trusted: await connect(NAME, { ringBytes: LARGEST_RING_BYTES }),
-    untrusted: await connect(NAME, { trust: "untrusted", ringBytes: LARGEST_RING_BYTES }),
-  };
+async function serve(handle: Handle): Promise<void> {
+  for await (const message of handle) {
+    if (message[0] === PIN) library.pin(message[1] ?? 0);
+    if (message[0] !== DATA) await handle.send(message);
+  }
+  await handle.close({ drainDeadlineMs: 0 });
+}
+
+async function measureAll(budgetMs: number, plan: readonly Round[]): Promise<void> {
   const until = performance.now() + budgetMs;
-  for (const size of [64, 65_536]) for (const pattern of PATTERNS) await sample(handles.trusted, pattern, size, WARM_UP_MS / 4);
-  let left = plan.reduce((sum, stage) => sum + samplesOf(stage), 0);
-  const all = left;
-  let place: Stage["setting"] | undefined;
+  const all = plan.reduce((sum, round) => sum + cellsOf(round), 0);
+  let done = 0;
+  let place: Round["setting"] | undefined;
   let hog: Hog | undefined;
+  await warmUp();
   try {
-    for (const stage of plan) {
-      if (stage.setting !== place) {
-        place = stage.setting;
-        // Nobody is moved about while a hog is in the way.
-        await hog?.stop();
-        await pinBoth(handles.trusted, place.cpus);
-        hog = place.hogCpu === undefined ? undefined : new Hog(place.hogCpu);
-      }
-      const perSampleMs = ((until - performance.now()) / left) * MEASURING_SHARE;
-      await measure(handles[stage.trust], stage, Math.min(SAMPLE_MS, Math.max(LEAST_SAMPLE_MS, perSampleMs)));
-      left -= samplesOf(stage);
-      say("progress", { done: all - left, of: all });
+    for (const round of plan) {
+      const moves = round.setting !== place;
+      place = round.setting;
+      // Nobody is moved about while a hog is in the way.
+      if (moves) await hog?.stop();
+      const handle = await connect(NAME, { trust: round.trust, ringBytes: LARGEST_RING_BYTES });
+      await pinBoth(handle, place.cpus);
+      if (moves) hog = place.hogCpu === undefined ? undefined : new Hog(place.hogCpu);
+      const perCellMs = ((until - performance.now()) / (all - done)) * MEASURING_SHARE;
+      await measure(handle, round, Math.min(CELL_MS, Math.max(LEAST_CELL_MS, perCellMs)), (share) => {
+        say("progress", { done: Math.round(done + share * cellsOf(round)), of: all });
+      });
+      await handle.close();
+      done += cellsOf(round);
     }
   } finally {
     await hog?.stop();
   }
-  for (const handle of Object.values(handles)) {
-    await handle.reconfigure("mempipe");
-    await handle.close();
-  }
   say("done");
 }
 
-async function measure(handle: Handle, stage: Stage, ms: number): Promise<void> {
-  const { transport, setting: { placement, hogCpu }, ringBytes } = stage;
+/** Compilers see both sizes of message and both patterns before anything counts. */
+async function warmUp(): Promise<void> {
+  const handle = await connect(NAME, { ringBytes: LARGEST_RING_BYTES });
+  for (const size of [64, 65_536]) for (const pattern of PATTERNS) await sample(handle, pattern, size, WARM_UP_MS / 4);
+  await handle.close();
+}
+
+/** Nanoseconds found so far, and the time that took. */
+interface Cell {
+  readonly ns: number[];
+  tookMs: number;
+}
+
+async function measure(handle: Handle, { trust, setting, stages }: Round, ms: number, progress: (share: number) => void): Promise<void> {
+  const found = new Map<string, { readonly sample: Omit<Sample, "ns">; readonly cell: Cell }>();
+  const missing = new Set<Transport>();
+  for (let pass = 0; pass < PASSES; pass++) {
+    for (const [index, stage] of (pass % 2 === 0 ? stages : stages.toReversed()).entries()) {
+      if (missing.has(stage.transport) || !(await moved(handle, stage))) {
+        missing.add(stage.transport);
+        continue;
+      }
+      const { transport, sizesBytes } = stage;
+      for (const sizeBytes of sizesBytes) {
+        for (const pattern of PATTERNS) {
+          const load = setting.hogCpu === undefined ? "idle" : "hog";
+          const sample = {
+            transport,
+            trust: SHARED.has(transport) ? trust : "n/a",
+            pattern,
+            placement: setting.placement,
+            load,
+            sizeBytes,
+          } as const;
+          const key = `${transport} ${sizeBytes} ${pattern}`;
+          const { cell } = found.get(key) ?? { cell: { ns: [], tookMs: 0 } };
+          found.set(key, { sample, cell });
+          await once(handle, pattern, sizeBytes, ms, cell);
+        }
+      }
+      progress((pass + (index + 1) / stages.length) / PASSES);
+    }
+  }
+  for (const { sample, cell } of found.values()) say("sample", { ...sample, ns: middle(cell.ns) });
+}
+
+/** False: this machine does not have it, and it will not be in its table. */
+async function moved(handle: Handle, { transport, ringBytes }: Stage): Promise<boolean> {
   try {
     await handle.reconfigure(transport, { ringBytes, timeoutMs: MOVE_TIMEOUT_MS });
+    return true;
   } catch (error) {
-    // What this machine does not have is not in its table.
     if (!isFableError(error)) throw error;
-    return say("skipped", { transport, why: error.message });
-  }
-  const trust = SHARED.has(transport) ? stage.trust : "n/a";
-  for (const sizeBytes of stage.sizesBytes) {
-    for (const pattern of PATTERNS) {
-      const ns = await typical(handle, pattern, sizeBytes, ms);
-      const found: Sample = { transport, trust, pattern, placement, load: hogCpu === undefined ? "idle" : "hog", sizeBytes, ns };
-      say("sample", found);
-    }
+    say("skipped", { transport, why: error.message });
+    return false;
   }
 }
 
-/** The middle one of a few: whatever else the machine does comes and goes. */
-async function typical(handle: Handle, pattern: Pattern, sizeBytes: number, ms: number): Promise<number> {
-  const found: number[] = [];
-  const until = performance.now() + ms * PATIENCE;
-  do found.push(await sample(handle, pattern, sizeBytes, ms / REPEATS)); while (found.length < REPEATS && performance.now() < until);
-  return found.sort((a, b) => a - b)[Math.floor((found.length - 1) / 2)] ?? 0;
+/** One more figure of a cell, unless those that it has took too long already. */
+async function once(handle: Handle, pattern: Pattern, sizeBytes: number, ms: number, cell: Cell): Promise<void> {
+  if (cell.tookMs > ms * PATIENCE) return;
+  const began = performance.now();
+  cell.ns.push(await sample(handle, pattern, sizeBytes, ms / PASSES));
+  cell.tookMs += performance.now() - began;
+}
+
+function middle(found: readonly number[]): number {
+  return [...found].sort((a, b) => a - b)[Math.floor((found.length - 1) / 2)] ?? 0;
 }
 
 /** Nanoseconds a message: of a stream until the last one is answered, of questions half of there and back. */

@@ -12,11 +12,16 @@ export interface Setting {
 
 /** Measured without moving the channel in between. */
 export interface Stage {
-  readonly trust: Trust;
-  readonly setting: Setting;
   readonly transport: Transport;
   readonly ringBytes: number;
   readonly sizesBytes: readonly number[];
+}
+
+/** Measured over one channel, without moving processes in between. */
+export interface Round {
+  readonly trust: Trust;
+  readonly setting: Setting;
+  readonly stages: readonly Stage[];
 }
 
 export interface Sample {
@@ -44,20 +49,27 @@ const RINGS: readonly (readonly [ringBytes: number, sizesBytes: readonly number[
   [4_194_304, SIZES_BYTES.slice(3)],
 ];
 
-/** Everything, ordered so that processes are moved about as rarely as possible, and channels second to that. */
-export function stages(cpus: readonly number[], transports: readonly Transport[] = TRANSPORTS): readonly Stage[] {
+const ALL_SIZES = [[RINGS[RINGS.length - 1]?.[0] ?? 0, SIZES_BYTES]] as const;
+
+/** Everything, ordered so that processes are moved about as rarely as possible. */
+export function rounds(cpus: readonly number[], transports: readonly Transport[] = TRANSPORTS): readonly Round[] {
   return settingsFor(cpus).flatMap((setting) =>
-    (["trusted", "untrusted"] as const).flatMap((trust) =>
-      transports.filter((transport) => trust === "trusted" || (SHARED.has(transport) && transport !== "vmsplice-coop")).flatMap((
-        transport,
-      ) => RINGS.map(([ringBytes, sizesBytes]) => ({ trust, setting, transport, ringBytes, sizesBytes })))
-    )
+    (["trusted", "untrusted"] as const).map((trust): Round => {
+      const possible = transports.filter((transport) => trust === "trusted" || (SHARED.has(transport) && transport !== "vmsplice-coop"));
+      return { trust, setting, stages: possible.flatMap(stagesOf) };
+    }).filter(({ stages }) => stages.length > 0)
   );
 }
 
-/** How many samples a stage gives. */
-export function samplesOf(stage: Stage): number {
-  return stage.sizesBytes.length * PATTERNS.length;
+/** The kernel's paths have no ring to be made larger. */
+function stagesOf(transport: Transport): readonly Stage[] {
+  const rings = SHARED.has(transport) && transport !== "vmsplice-coop" ? RINGS : ALL_SIZES;
+  return rings.map(([ringBytes, sizesBytes]) => ({ transport, ringBytes, sizesBytes }));
+}
+
+/** How many cells a round fills. */
+export function cellsOf({ stages }: Round): number {
+  return stages.reduce((sum, { sizesBytes }) => sum + sizesBytes.length * PATTERNS.length, 0);
 }
 
 /** The table of all samples. Several of one cell, as with a hog on this core or that one, become their mean. */

@@ -79,9 +79,14 @@ export function sentences(names: readonly [string, string], explanation: Explana
     `on one core ${share(facts.same_core_share)}, like question and answer ${share(facts.request_share)}, load ${share(facts.load)}`,
     `best: ${choice.reason}`,
     `where to run: ${choice.coscheduling.reason}`,
-    `table: ${explanation.table}`,
+    `table: ${explanation.table}${doubted(explanation.doubt)}`,
     explanation.held === null
       ? `${explanation.mode}: ${explanation.moves_in_hand} moves in hand`
       : `${explanation.mode}: nothing is decided, because ${explanation.held}`,
   ];
+}
+
+/** The table promised something that did not come. */
+function doubted(factor: number): string {
+  return factor <= 1 ? "" : `; doubted here, because a move was for the worse: only ${factor} times better counts`;
 }

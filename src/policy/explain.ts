@@ -4,6 +4,7 @@
  */
 import type { Decider, Pace } from "./decide.ts";
 import { type EndFacts, type FlowFacts, loadOf, type Origin, requestShare, togetherShare, transportOf } from "./facts.ts";
+import { seenOf } from "./proof.ts";
 import type { Choice } from "./select.ts";
 import type { CostModel } from "./table.ts";
 
@@ -67,6 +68,8 @@ export function explain({ facts, choice, model, pace, decider, origin, mode, hel
       reason: choice.reason,
       coscheduling: { advice: choice.coscheduling.advice, gain: short(choice.coscheduling.gain), reason: choice.coscheduling.reason },
     },
+    /** How many times better than it says the table must know something to be, because it was wrong here of late. */
+    doubt: short(decider.doubt(seenOf(facts), nowMs)),
     moves_in_hand: decider.movesInHand(pace, nowMs),
   };
 }

@@ -1,37 +1,39 @@
 /** What a calibration measures, and the table that becomes of it. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { type Sample, samplesOf, settingsFor, stages, tableOf } from "../../src/cli/calibrate-plan.ts";
+import { cellsOf, rounds, type Sample, settingsFor, tableOf } from "../../src/cli/calibrate-plan.ts";
 import { CostModel, fits, parseTable, SIZES_BYTES } from "../../src/policy/table.ts";
 
 const MACHINE = { processor: "p", cpus: 2, kernel: "k", hypervisor: null };
 
 /** Every sample of a plan, of as many nanoseconds as `ns` says. */
 function measured(cpus: readonly number[], ns: (hogCpu: number | undefined) => number): readonly Sample[] {
-  return stages(cpus).flatMap(({ transport, trust, setting, sizesBytes }) =>
-    sizesBytes.flatMap((sizeBytes) =>
-      (["stream", "request"] as const).map((pattern): Sample => ({
-        transport,
-        trust: ["unix", "tcp", "tcp-nodelay", "pipe"].includes(transport) ? "n/a" : trust,
-        pattern,
-        placement: setting.placement,
-        load: setting.hogCpu === undefined ? "idle" : "hog",
-        sizeBytes,
-        ns: ns(setting.hogCpu),
-      }))
+  return rounds(cpus).flatMap(({ trust, setting, stages }) =>
+    stages.flatMap(({ transport, sizesBytes }) =>
+      sizesBytes.flatMap((sizeBytes) =>
+        (["stream", "request"] as const).map((pattern): Sample => ({
+          transport,
+          trust: ["unix", "tcp", "tcp-nodelay", "pipe"].includes(transport) ? "n/a" : trust,
+          pattern,
+          placement: setting.placement,
+          load: setting.hogCpu === undefined ? "idle" : "hog",
+          sizeBytes,
+          ns: ns(setting.hogCpu),
+        }))
+      )
     )
   );
 }
 
 describe("the plan", () => {
   test("has every transport in every setting and size, and lends nobody's pages to somebody untrusted", () => {
-    const plan = stages([0, 1]);
-    assert.equal(plan.reduce((sum, stage) => sum + samplesOf(stage), 0), 13 * 5 * 4 * 2);
-    assert.ok(!plan.some(({ transport, trust }) => transport === "vmsplice-coop" && trust === "untrusted"));
+    const plan = rounds([0, 1]);
+    assert.equal(plan.reduce((sum, round) => sum + cellsOf(round), 0), 13 * 5 * 4 * 2);
+    assert.ok(!plan.some(({ trust, stages }) => trust === "untrusted" && stages.some(({ transport }) => transport === "vmsplice-coop")));
   });
   test("moves processes about as rarely as there are settings", () => {
-    const plan = stages([3, 5]);
-    const changes = plan.filter((stage, index) => stage.setting !== plan[index - 1]?.setting);
+    const plan = rounds([3, 5]);
+    const changes = plan.filter((round, index) => round.setting !== plan[index - 1]?.setting);
     assert.equal(changes.length, settingsFor([3, 5]).length);
     assert.deepEqual(settingsFor([3, 5]).map(({ cpus, hogCpu }) => [...cpus, hogCpu]), [
       [3, 5, undefined],

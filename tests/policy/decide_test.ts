@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Decider, mostMoves, PACE } from "../../src/policy/decide.ts";
 import type { FlowFacts, Transport } from "../../src/policy/facts.ts";
+import { seenOf } from "../../src/policy/proof.ts";
 import { choose } from "../../src/policy/select.ts";
 import { seeded } from "../process/harness.ts";
 import { conversation, direction, end, facts, MODEL, stream, TERMS } from "./support.ts";
@@ -24,8 +25,10 @@ class Flow {
 
   tick(of: (transport: Transport, ringBytes: number) => FlowFacts, terms = TERMS): void {
     this.nowMs += TICK_MS;
+    const seen = of(this.transport, this.ringBytes);
     const decision = this.decider.sample(
-      choose(of(this.transport, this.ringBytes), MODEL, terms),
+      choose(seen, MODEL, terms),
+      seenOf(seen),
       this.transport,
       this.ringBytes,
       PACE,
@@ -118,6 +121,67 @@ describe("reaction", () => {
       flow.tick((transport) => stream(transport, 64, 100_000), { ...TERMS, transports: ["mempipe", "tcp"] });
     }
     assert.equal(flow.transport, "mempipe");
+  });
+});
+
+describe("a move that was for the worse", () => {
+  /** On this machine, other than in the table, shared memory makes questions ten times as slow. */
+  const wrong = (transport: Transport) => conversation(transport, {}, transport === "tcp" ? 20_000 : 2000);
+  const ticks = (flow: Flow, count: number, of: (transport: Transport) => FlowFacts) => {
+    for (let at = 0; at < count; at++) flow.tick(of, { ...TERMS, transports: ["tcp", "mempipe", "unix"] });
+  };
+  test("is undone within a second, and nothing is tried on the table's word for half a minute", () => {
+    const flow = new Flow("tcp");
+    ticks(flow, 200, wrong);
+    assert.equal(flow.transport, "tcp");
+    assert.equal(flow.moves.length, 2);
+    assert.ok((flow.moves[1] ?? Infinity) - (flow.moves[0] ?? 0) <= 1000);
+    ticks(flow, 200, wrong);
+    assert.equal(flow.moves.length, 4, "then once more");
+    ticks(flow, 500, wrong);
+    assert.equal(flow.moves.length, 4, "and after that not for a whole one");
+  });
+  test("is no reason to stay where something else is the matter", () => {
+    const flow = new Flow("tcp");
+    ticks(flow, 30, wrong);
+    assert.deepEqual([flow.transport, flow.moves.length], ["tcp", 2]);
+    ticks(flow, 30, (transport) => stream(transport, 4096, 100_000));
+    assert.deepEqual([flow.transport, flow.moves.length], ["mempipe", 3]);
+  });
+  test("is told from a load that became less by itself", () => {
+    const flow = new Flow("tcp");
+    ticks(flow, 10, (transport) => conversation(transport, {}, flow.moves.length === 0 ? 20_000 : 4000));
+    ticks(flow, 190, (transport) => conversation(transport, {}, 4000));
+    assert.equal(flow.transport, "mempipe");
+    assert.equal(flow.moves.length, 3, "there, back to see, and there again");
+  });
+  test("shows by as many messages as before at least, whatever the pace of the load", () => {
+    const flow = new Flow("tcp");
+    ticks(flow, 200, (transport) => conversation(transport, {}, 5000));
+    assert.deepEqual([flow.transport, flow.moves.length], ["mempipe", 1]);
+  });
+  test("is not judged by messages of before a hog came, nor by other sizes", () => {
+    const flow = new Flow("mempipe-spin");
+    const hog = [end({ otherBusyShare: 0.9 }), end({ cpu: 1 })] as const;
+    const asked = "mempipe-spin";
+    for (let at = 0; at < 20; at++) flow.tick((transport) => conversation(transport, { asked }, 1_000_000));
+    for (let at = 0; at < 20; at++) {
+      flow.tick((transport) => conversation(transport, { asked, ends: hog }, transport === "mempipe-spin" ? 40_000 : 50_000));
+    }
+    assert.deepEqual([flow.transport, flow.moves.length], ["mempipe-futex", 1]);
+    const growing = new Flow("tcp");
+    growing.ringBytes = 1_048_576;
+    ticks(growing, 100, (transport) => {
+      const [size, rate] = growing.moves.length === 0 ? [64, 1e6] : [65_536, 1e4];
+      return stream(transport, size, rate, { ringBytes: growing.ringBytes });
+    });
+    assert.deepEqual([growing.transport, growing.moves.length], ["mempipe", 1]);
+  });
+  test("is not undone by a move to what became forbidden", () => {
+    const flow = new Flow("tcp");
+    while (flow.moves.length === 0 && flow.nowMs < 5000) ticks(flow, 1, wrong);
+    for (let at = 0; at < 20; at++) flow.tick(wrong, { ...TERMS, transports: ["mempipe"] });
+    assert.deepEqual([flow.transport, flow.moves.length], ["mempipe", 1]);
   });
 });
 
