@@ -156,9 +156,9 @@ function refusal(status: number, { transport: { name }, ringBytes }: MoveOrder, 
     case ENOSPACE:
       return new FableError(
         "REFUSED",
-        `The ${way} direction cannot move to ${name}: buffers of too many earlier transports are still held.`,
+        `The ${way} direction cannot move to ${name}: buffers of too many earlier transports are still held, or too many orders of the last two seconds came to nothing.`,
         {
-          remedy: "Release or commit the buffers you hold, then try again.",
+          remedy: "Release or commit the buffers you hold, wait for the moves that are under way, then try again.",
         },
       );
     default:

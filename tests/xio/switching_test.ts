@@ -54,3 +54,10 @@ test("what was read before a move counts as delivered when the channel closes, a
   const [reason] = await Promise.all([left.close(), right.close()]);
   assert.deepEqual([reason.sent, reason.delivered], [6, 6]);
 });
+
+test("moves that get there are never too many", async () => {
+  const [left, right] = channelPair();
+  for (let n = 0; n < 40; n++) await left.reconfigure(n % 2 === 0 ? "mempipe-spin" : "mempipe");
+  assert.deepEqual([left.epochs.outgoing.epoch, left.epochs.incoming.epoch], [40, 40]);
+  await Promise.all([left.close(), right.close()]);
+});

@@ -112,6 +112,7 @@ pub fn EpochsIn(comptime Sys: type, comptime Self: type) type {
             c.in = next;
             s.prepared = false;
             s.asked = false;
+            s.asks = 0;
             c.block[Block.coming] = 0;
             s.frames_lately = 0;
             if (lent) keep(&s.read, old.epoch, &old.arena, &old.ring);
