@@ -6,15 +6,15 @@ export type Progress = (done: number, of: number, cell: string) => void;
 export const nothing: Progress = () => {};
 
 /** Start, warm-up and placement probes of one run, in seconds. */
-const OVERHEAD_S = { native: 0.25, javascript: 2.3 };
+const OVERHEAD_S = { native: 0.25, javascript: 0.1 };
 /** How often a run of JavaScript takes the time of one: it warms up in runs that grow. */
-const WARM_UP_RUNS = 3.5;
+const WARM_UP_RUNS = { lat: 5.5, thr: 2.5 };
 /** Where nobody watches, a line every so often. */
 const QUIET_MS = 30_000;
 
 /** Seconds. */
-function secondsOf({ driver, seconds, rounds }: CellPlan): number {
-  return rounds * (driver === "native" ? OVERHEAD_S.native + seconds : OVERHEAD_S.javascript + seconds * WARM_UP_RUNS);
+function secondsOf({ kind, driver, seconds, rounds }: CellPlan): number {
+  return rounds * (driver === "native" ? OVERHEAD_S.native + seconds : OVERHEAD_S.javascript + seconds * WARM_UP_RUNS[kind]);
 }
 
 /** One sentence. With `--messages` nobody knows how long they take. */

@@ -33,8 +33,8 @@ const PROOF_MS = 400;
 const SETTLE_MS = 200;
 /** An order that took longer is none that anybody can judge by. */
 const LONGEST_MS = 2000;
-/** Fewer messages than this share of before: it was for the worse. Noise of a rate over some tenths of a second is about half of that. */
-const WORSE = 0.85;
+/** Fewer messages than this share of before: it was for the worse. The least before and the most after leave as much again to noise. */
+const WORSE = 0.9;
 /** Going back must bring so many times as many, or the move was not to blame. */
 const BETTER = 1.1;
 /** How long the table is doubted in that situation; twice as long each further time. */
