@@ -1,10 +1,13 @@
 /**
  * Choice running freely: programs with changing loads and one broker that moves their channels as it likes, while hogs come and go, threads are
- * confined and let go, programs are stopped for a while or killed, and the broker is killed, all at random. Nothing may be lost, and whoever
- * survives must hear why.
+ * confined and let go, what may be chosen changes, programs are stopped for a while or killed, and the broker is killed, all at random. Nothing
+ * may be lost, and whoever survives must hear why.
  */
+import { renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { Hog } from "../../src/cli/hog.ts";
 import { loadNative } from "../../src/native/load.ts";
+import { TRANSPORTS } from "../../src/policy/facts.ts";
 import { type Program, type RuntimeName, RUNTIMES, seeded, sleep, World } from "../process/harness.ts";
 
 const MAIN = "tests/soak/choice_main.ts";
@@ -16,6 +19,7 @@ const LONGEST_STOP_MS = 2000;
 const DEATHS: ReadonlySet<unknown> = new Set(["PEER_DEAD", "PEER_RESET"]);
 /** A phase beside hogs, and the survivor's own stop. */
 const END_MS = 120_000;
+const CALIBRATE_S = 20;
 
 export interface FreeChoice {
   readonly seconds: number;
@@ -48,6 +52,7 @@ export async function freeChoice(minutes: number, seed: number, progress: (line:
     await soak.close();
   }
   const { phases, moves, disturbances } = soak;
+  if (moves === 0) throw new Error("nothing was ever moved: that was no test of choice");
   return { seconds: (performance.now() - began) / 1000, phases, moves, disturbances };
 }
 
@@ -70,12 +75,16 @@ class ChoiceSoak {
   }
 
   async start(): Promise<void> {
+    // By the built-in table, which is careful, hardly anything is worth a move.
+    const calibrate = ["calibrate", "--seconds", String(CALIBRATE_S), "--socket", this.#world.socket];
+    const { code } = await this.#world.run("bun", "src/cli/main.ts", calibrate).exited(END_MS);
+    if (code !== 0) throw new Error("fable calibrate failed");
     this.#broker = await this.#world.broker();
     for (let pair = 0; pair < PAIRS; pair++) this.#pairs.push(await this.#meet());
   }
 
   async disturb(): Promise<void> {
-    const often = [this.#hog, this.#confine, this.#hog, this.#confine, this.#stop];
+    const often = [this.#hog, this.#confine, this.#hog, this.#confine, this.#stop, this.#rule];
     const deeds = [...often, ...often, ...often, this.#killEnd, this.#killEnd, this.#killBroker];
     const deed = deeds[this.#below(deeds.length)] ?? this.#hog;
     await deed.call(this);
@@ -110,7 +119,8 @@ class ChoiceSoak {
   async #meet(): Promise<Pair> {
     const number = ++this.#meetings;
     const kind = this.#random() < 0.5 ? "stream" : "request";
-    const words = [`xio://choice/${number}`, this.#random() < 0.5 ? "trusted" : "untrusted", String(this.#seed * 1000 + number)];
+    const [trust, spins] = [this.#random() < 0.5 ? "trusted" : "untrusted", this.#random() < 0.3];
+    const words = [`xio://choice/${number}`, trust, String(this.#seed * 1000 + number), ...(spins ? ["mempipe-spin"] : [])];
     const run = (role: string) => this.#world.run(this.#runtime(), MAIN, [role, ...words]);
     const follows = run(kind === "stream" ? "read" : "answer");
     await follows.next("listening", END_MS);
@@ -140,6 +150,16 @@ class ChoiceSoak {
   async #confine(): Promise<void> {
     this.#count("confined");
     this.#library.thread_confine(this.#anybody().pid, Uint32Array.of(1 + this.#below(3)), 1);
+  }
+
+  /** Mempipe is the best nearly everywhere: so that something moves, not everything is allowed all the time. */
+  async #rule(): Promise<void> {
+    this.#count("rules changed");
+    const transports = TRANSPORTS.filter(() => this.#random() < 0.4);
+    const rules = { transports: transports.length === 0 ? TRANSPORTS : transports, affinity: this.#random() < 0.5 };
+    const path = join(this.#world.folder, "broker.policy.json");
+    writeFileSync(`${path}.new`, JSON.stringify(rules));
+    renameSync(`${path}.new`, path);
   }
 
   async #stop(): Promise<void> {
@@ -181,7 +201,9 @@ class ChoiceSoak {
   #mustRun(): void {
     for (const { kind, begins, follows } of this.#pairs) {
       for (const program of [begins, follows]) {
-        if (program.exit !== undefined) throw new Error(`an end of a ${kind} is gone: ${JSON.stringify(program.lines)} ${program.stderr}`);
+        if (program.exit !== undefined) {
+          throw new Error(`an end of a ${kind} is gone: ${JSON.stringify([program.exit, ...program.lines])} ${program.stderr}`);
+        }
       }
     }
   }

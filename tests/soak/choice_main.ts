@@ -2,7 +2,7 @@
  * One end of a channel whose load changes all the time, so that the policy has something to choose: phases of random size, rhythm and pattern, the
  * same on both ends because both know the seed. Every message is checked. Goes on until a line comes on stdin, or until the other end is gone.
  *
- *     choice_main.ts write|read|ask|answer NAME TRUST SEED
+ *     choice_main.ts write|read|ask|answer NAME TRUST SEED [mempipe-spin]
  */
 import { Buffer } from "node:buffer";
 import process from "node:process";
@@ -25,7 +25,7 @@ const SIZES_BYTES = [64, 4096, 65_536, 1 << 20];
 /** Busy all the time, with a rest now and then, or mostly resting. */
 const PAUSE_EVERY = [0, 500, 20];
 
-const [role, name, trust, seed] = process.argv.slice(2) as [Role, string, Trust, string];
+const [role, name, trust, seed, asked] = process.argv.slice(2) as [Role, string, Trust, string, "mempipe-spin" | undefined];
 let stopping = false;
 process.stdin.once("data", () => stopping = true);
 
@@ -88,7 +88,7 @@ const begins = role === "write" || role === "ask";
 const options = { trust, maxMessageBytes: 2 << 20 };
 const listener = begins ? undefined : await listen(name, options);
 if (listener !== undefined) say("listening");
-const handle = await (listener?.accept() ?? connect(name, options));
+const handle = await (listener?.accept() ?? connect(name, asked === undefined ? options : { ...options, transport: asked }));
 say("open", { flow: handle.flow });
 let done = 0;
 try {
