@@ -81,16 +81,20 @@ export async function sendTraffic(handle: Handle, plan: TrafficPlan, count: numb
     if (n % 3 === 0 || traffic.size > writer.maxBytes) await handle.send(traffic.bytes());
     else if (n % 3 === 1) {
       let at = writer.reserve(traffic.size);
-      while (at < 0 && await writer.wait()) at = writer.reserve(traffic.size);
-      if (at < 0) return n;
-      writer.bytes.set(traffic.bytes(), at);
-      writer.commit(traffic.size);
+      // A channel that moves while this waits may take less in one piece.
+      while (at < 0 && await writer.wait() && traffic.size <= writer.maxBytes) at = writer.reserve(traffic.size);
+      if (at >= 0) {
+        writer.bytes.set(traffic.bytes(), at);
+        writer.commit(traffic.size);
+      } else if (traffic.size > writer.maxBytes) await handle.send(traffic.bytes());
+      else return n;
     } else {
-      let [buffer] = handle.getWriteBuf(traffic.size);
-      while (buffer === undefined && await handle.waitWritable()) [buffer] = handle.getWriteBuf(traffic.size);
-      if (buffer === undefined) return n;
-      buffer.bytes.set(traffic.bytes());
-      handle.commit(buffer, traffic.size);
+      let pieces = handle.getWriteBuf(traffic.size);
+      while (pieces.length === 0 && await handle.waitWritable()) pieces = handle.getWriteBuf(traffic.size);
+      if (pieces.length === 0) return n;
+      let from = 0;
+      for (const piece of pieces) piece.bytes.set(traffic.bytes().subarray(from, from += piece.size));
+      handle.commit(pieces);
     }
     const ms = pause();
     if (ms >= 0) {
