@@ -23,6 +23,7 @@ import { check } from "../native/status.ts";
 import type { DoorbellWatch } from "../runtime/runtime.ts";
 import { type Figures, readFigures } from "./figures.ts";
 import type { ChannelSettings, MadeDescriptors, PeerDescriptors } from "./halves.ts";
+import { Kept } from "./kept.ts";
 import { Moves, type MovesPort } from "./moves.ts";
 import { type Agreed, arenaOf, attachPeer, closeDescriptors, newChannel, type PeerState, peerStateOf } from "./native-channel.ts";
 import { type ReadPort, RecordReader } from "./record-reader.ts";
@@ -78,6 +79,7 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
   #rings = 0;
   #died = false;
   #writeClosed = false;
+  readonly #kept = new Kept(() => this.#closed || this.native.library.pump(this.handle));
   #closed = false;
 
   /** Makes this end's half: regions mapped and sealed, no peer yet. The handle belongs to the calling thread. */
@@ -134,7 +136,6 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
   get closed(): boolean {
     return this.#closed;
   }
-
   // ---- ports of the records ----
 
   space(): number {
@@ -284,6 +285,7 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
     if (this.#closed || !this.moves.pumped) return;
     const queued = this.native.library.pump(this.handle);
     if (queued === 0) this.moves.pumpedDry();
+    if (this.moves.outgoing.keepsBack) this.#kept.letGoSoon();
     if (queued < 0) this.writeStatus = queued;
     else if (queued > 0 && !this.#writeClosed) this.#waiter.want(this, WRITABLE);
     // Half-closed, a channel counts as writable whatever its socket says, because writing would fail at once.
@@ -323,7 +325,6 @@ export class Channel implements WritePort, ReadPort, MovesPort, Waitable {
   want(interest: number): void {
     this.#waiter.want(this, interest);
   }
-
   unwant(interest: number): void {
     this.#waiter.unwant(this, interest);
   }

@@ -11,6 +11,7 @@ export const mempipe: Transport = {
   sharedMemory: true,
   anyOrder: false,
   pumped: false,
+  keepsBack: false,
   waiting: "adaptive",
   trust: "trusted",
   description: "shared-memory ring; spins while messages are frequent, then sleeps",
@@ -23,6 +24,7 @@ export const mempipeSpin: Transport = {
   sharedMemory: true,
   anyOrder: false,
   pumped: false,
+  keepsBack: false,
   waiting: "spin",
   trust: "trusted",
   description:
@@ -36,6 +38,7 @@ export const mempipeFutex: Transport = {
   sharedMemory: true,
   anyOrder: false,
   pumped: false,
+  keepsBack: false,
   waiting: "futex",
   trust: "trusted",
   description: "shared-memory ring; sleeps at once: the fewest cycles, and right for two ends on one core",

@@ -34,6 +34,8 @@ export interface Transport {
   readonly anyOrder: boolean;
   /** Whether something may wait for the kernel after publishing, so that somebody has to pump. */
   readonly pumped: boolean;
+  /** Whether the kernel keeps a small rest back for want of an acknowledgement, so that somebody who sends no more has to say so. */
+  readonly keepsBack: boolean;
   /** How an end waits: as it sees fit, or forced (paper §2.1.3). */
   readonly waiting: "adaptive" | "spin" | "futex" | "kernel";
   /** "n/a" for kernel transports, which always copy. */

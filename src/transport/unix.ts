@@ -9,6 +9,7 @@ export const unix: Transport = {
   sharedMemory: false,
   anyOrder: false,
   pumped: true,
+  keepsBack: false,
   waiting: "kernel",
   trust: "n/a",
   description: "Unix stream socket; two copies through the kernel, no shared memory",

@@ -229,6 +229,7 @@ pub fn Channel(comptime Sys: type) type {
         pub const send = writing.send;
         pub const writable = writing.writable;
         pub const pump = writing.pump;
+        pub const hurry = writing.hurry;
         pub const closeWrite = writing.closeWrite;
 
         const sleeping = @import("channel_sleeping.zig").Sleeping(Sys, Self);

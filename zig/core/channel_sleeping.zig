@@ -47,6 +47,7 @@ pub fn Sleeping(comptime Sys: type, comptime Self: type) type {
             if (!c.attached) return true;
             while (c.epochs.phase == .making) c.makeMore(); // there is time, and perhaps no other occasion
             c.idle();
+            c.hurry();
             switch (c.in.transport) {
                 .heap => |*t| t.tell(), // nobody asks later
                 .ring, .stream => {},

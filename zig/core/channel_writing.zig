@@ -132,8 +132,8 @@ pub fn Writing(comptime Self: type) type {
             return more;
         }
 
-        /// This end waits for room, so it adds nothing for now: what TCP keeps back shall go.
-        fn hurry(c: *Self) void {
+        /// This end waits for room or is about to sleep, so it adds nothing for now: what TCP keeps back shall go.
+        pub fn hurry(c: *Self) void {
             switch (c.out.transport) {
                 .stream => |*t| t.hurry(),
                 .ring, .heap => {},
