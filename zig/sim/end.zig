@@ -300,7 +300,7 @@ pub fn promised(e: *End) u32 {
     };
     return switch (c.out.transport) {
         .ring => |*t| @truncate(t.writer.messages),
-        .heap => |*t| if (t.queue.count > 0) e.out().got else @truncate(t.writer.messages),
+        .heap => |*t| if (t.fd < 0 or t.queue.count > 0) e.out().got else @truncate(t.writer.messages),
         .stream => |*t| left(e, c.out, t).messages,
     };
 }
