@@ -169,8 +169,8 @@ export class Decider {
   #promise(choice: Choice, current: Transport, best: Transport, nowMs: number): void {
     const [now, then] = [candidateOf(choice, current), candidateOf(choice, best)];
     const promised = (now?.nsPerMessage ?? 0) / (then?.nsPerMessage ?? Infinity);
-    // What had to be left, or burned too much, need not have been slower.
-    if (now?.ruledOut !== undefined || promised <= 1) return this.#proof.drop();
+    // What had to be left need not have been slower, nor what burned a CPU that somebody else wants.
+    if (now?.ruledOut !== undefined || promised <= 1 || current === "mempipe-spin") return this.#proof.drop();
     this.#proof.began(current, best, promised, nowMs);
   }
 

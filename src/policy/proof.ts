@@ -26,6 +26,8 @@ export function seenOf(facts: FlowFacts): Seen {
 
 /** Samples that say what travelled before a move: the least of them, because what came before a change is not to be held against the move. */
 const BEFORE = 3;
+/** One alone may be of two situations. */
+const LEAST_BEFORE = 2;
 /** A flow of which less was seen is not moved on a guess: nobody could say afterwards what that brought. */
 const KNOWN_MS = 100;
 /** So long it has, once it arrived; the most of the samples in the later half counts. */
@@ -88,7 +90,7 @@ export class Proof {
   /** The flow moves, for `promised` times as little time a message. */
   began(from: Transport, to: Transport, promised: number, nowMs: number): void {
     const seen = this.#recent.at(-1);
-    if (seen === undefined || this.#learnt(seen, nowMs)?.factor === 1) return this.drop();
+    if (seen === undefined || this.#recent.length < LEAST_BEFORE || this.#learnt(seen, nowMs)?.factor === 1) return this.drop();
     const msgsPerS = Math.min(...this.#recent.map((one) => one.msgsPerS));
     this.#trial = { from, to, seen, msgsPerS, promised, beganMs: nowMs, back: false, arrivedMs: undefined, most: 0 };
     this.#forget();
@@ -103,6 +105,9 @@ export class Proof {
   /** One sample. Says if it should go back; once. */
   sample(seen: Seen, current: Transport, nowMs: number): Verdict | undefined {
     const trial = this.#trial;
+    const last = this.#recent.at(-1);
+    // Rates of another situation say nothing about this one.
+    if (last !== undefined && !alike(last, seen)) this.#recent = [];
     this.#recent.push(seen);
     this.#sinceMs = Math.min(this.#sinceMs, nowMs);
     if (this.#recent.length > BEFORE) this.#recent.shift();

@@ -160,15 +160,19 @@ describe("a move that was for the worse", () => {
     ticks(flow, 200, (transport) => conversation(transport, {}, 5000));
     assert.deepEqual([flow.transport, flow.moves.length], ["mempipe", 1]);
   });
-  test("is not judged by messages of before a hog came, nor by other sizes", () => {
+  test("is not judged by messages of another situation, nor is one from a spin", () => {
     const flow = new Flow("mempipe-spin");
     const hog = [end({ otherBusyShare: 0.9 }), end({ cpu: 1 })] as const;
     const asked = "mempipe-spin";
     for (let at = 0; at < 20; at++) flow.tick((transport) => conversation(transport, { asked }, 1_000_000));
     for (let at = 0; at < 20; at++) {
-      flow.tick((transport) => conversation(transport, { asked, ends: hog }, transport === "mempipe-spin" ? 40_000 : 50_000));
+      flow.tick((transport) => conversation(transport, { asked, ends: hog }, transport === "mempipe-spin" ? 400_000 : 50_000));
     }
-    assert.deepEqual([flow.transport, flow.moves.length], ["mempipe-futex", 1]);
+    assert.deepEqual([flow.transport, flow.moves.length], ["mempipe-futex", 1], "others are to have the CPU, too");
+    const together = new Flow("tcp");
+    ticks(together, 10, (transport) => conversation(transport, { asked: "tcp" }, 100_000));
+    ticks(together, 30, (transport) => conversation(transport, { pair: TOGETHER }, transport === "tcp" ? 3000 : 4000));
+    assert.deepEqual([together.transport, together.moves.length], ["mempipe", 1]);
     const growing = new Flow("tcp");
     growing.ringBytes = 1_048_576;
     ticks(growing, 100, (transport) => {

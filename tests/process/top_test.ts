@@ -84,7 +84,10 @@ for (const runtime of RUNTIMES) {
       assert.deepEqual(entry?.directions.map(({ transport }) => transport), [to, to]);
       terminal.press("q");
       assert.equal(await terminal.ended, 0);
-      assert.ok(terminal.shown.trimEnd().endsWith("\x1b[?25h\x1b[?1049l"), "the cursor and the first screen are back");
+      assert.ok(
+        terminal.shown.trimEnd().endsWith("\x1b[?25h\x1b[?1049l"),
+        `the cursor and the first screen are not back: ${JSON.stringify(terminal.shown)}`,
+      );
     });
 
     test("without a terminal says what to use instead; as JSON gives one line a look", async () => {
