@@ -277,6 +277,7 @@ int32_t fable_unlink_socket(const uint8_t *path, uint32_t path_bytes);/* only if
 int32_t fable_folder(const uint8_t *path, uint32_t path_bytes);       /* absolute; mkdir -p with mode 0700; checks the last's owner, mode (nobody else may write), no symlink: OK, BAD_ARGUMENT, SYSTEM */
 int32_t fable_file_read(const uint8_t *path, uint32_t path_bytes, uint8_t *out, uint32_t capacity_bytes); /* whole small file: size, TOO_LARGE */
 int32_t fable_file_create(const uint8_t *path, uint32_t path_bytes, const uint8_t *bytes, uint32_t size_bytes, uint32_t mode); /* appears whole, with exactly `mode`, or not at all; EEXIST stays FABLE_SYSTEM */
+int32_t fable_file_replace(const uint8_t *path, uint32_t path_bytes, const uint8_t *bytes, uint32_t size_bytes, uint32_t mode); /* the same instead of what was there; no bytes: then nothing is */
 int32_t fable_getenv(const uint8_t *name, uint32_t name_bytes, uint8_t *out, uint32_t capacity_bytes);    /* of the environment the process started with: size, EMPTY when unset, TOO_LARGE */
 int32_t fable_self(fable_credentials *out);                           /* pid, effective uid and gid, start time; pid_fd = -1 */
 int32_t fable_executable(uint8_t *out, uint32_t capacity_bytes);      /* path of the running program */

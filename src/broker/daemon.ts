@@ -14,9 +14,10 @@ import { check } from "../native/status.ts";
 import { fingerprintOf } from "../policy/fingerprint.ts";
 import { DEFAULT_QUOTAS, type Quotas } from "./accounts.ts";
 import { Broker } from "./broker.ts";
-import { brokerNow, createIo, sessionCredentials } from "./io.ts";
+import { brokerNow, createIo, replacer, sessionCredentials } from "./io.ts";
 import { ticketKey } from "./key.ts";
 import { createLives, type Lives } from "./lives.ts";
+import { Loans, type LoansEvent } from "./loans.ts";
 import { Rulebook, type RulebookEvent } from "./rulebook.ts";
 import type { Session } from "./session.ts";
 import type { SteeringRecord } from "./steering.ts";
@@ -39,9 +40,11 @@ export interface DaemonOptions {
   readonly policyPath?: string;
   /** What `fable calibrate` wrote; default: where it does. */
   readonly calibrationPath?: string;
-  /** Hears of each decision, and of changes of those two files. */
-  log?(record: SteeringRecord | RulebookEvent): void;
+  /** Hears of each decision, of changes of those two files, and of what a broker that was killed had left. */
+  log?(record: DaemonRecord): void;
 }
+
+export type DaemonRecord = SteeringRecord | RulebookEvent | LoansEvent;
 
 export type Leaving = "idle" | "replaced" | "shutdown" | "closed";
 
@@ -127,7 +130,7 @@ class RunningDaemon implements Daemon {
       settled: () => this.#considerLeaving(),
     });
     const machine = fingerprintOf(io.read);
-    const log = (record: SteeringRecord | RulebookEvent) => options.log?.(record);
+    const log = (record: DaemonRecord) => options.log?.(record);
     const { policyPath = place.policy, calibrationPath = place.calibration } = options;
     const policyOptional = options.policyPath === undefined;
     this.#rulebook = new Rulebook({ policyPath, policyOptional, calibrationPath, machine, read: io.read, log });
@@ -139,7 +142,10 @@ class RunningDaemon implements Daemon {
     this.#lookAtRules.unref();
     const self = new Uint32Array(6);
     check(native.library, native.library.self(self), "ask who this process is");
-    this.#broker = new Broker(io, this.#lives, new Tickets(key), {
+    const loans = new Loans({ ...io, replace: replacer(native.library) }, place.loans);
+    loans.settle(log);
+    const lender = { ...io, confine: (tid: number, cpus: readonly number[]) => loans.confine(tid, cpus) };
+    this.#broker = new Broker(lender, this.#lives, new Tickets(key), {
       quotas: this.#quotas(),
       instance: randomTag(native),
       embedded: options.embedded === true,

@@ -113,6 +113,14 @@ export function reader(library: Library): (path: string) => string | undefined {
   };
 }
 
+/** A small file of the broker's own has this text from now on; without any, it is gone. False: it could not be written. */
+export function replacer(library: Library): (path: string, text: string) => boolean {
+  return (path, text) => {
+    const [name, bytes] = [utf8(path), utf8(text)];
+    return library.file_replace(name, name.byteLength, bytes, bytes.byteLength, 0o600) >= 0;
+  };
+}
+
 /** struct fable_region_facts: asked several times for each connection. */
 const facts = new Uint32Array(8);
 const wideFacts = new BigUint64Array(facts.buffer);

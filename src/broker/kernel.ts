@@ -35,6 +35,12 @@ export function parseLastCpu(text: string | undefined): number | undefined {
   return Number.isInteger(cpu) && cpu >= 0 ? cpu : undefined;
 }
 
+/** When it started, of /proc/PID/stat: its 22nd field. With the pid it names one process, also after that pid was given to another. */
+export function parseStart(text: string | undefined): string | undefined {
+  const start = statFields(text)[19];
+  return start !== undefined && /^\d+$/.test(start) ? start : undefined;
+}
+
 /** What all threads of a process have run, of /proc/PID/stat: its 14th and 15th fields, in ticks. */
 export function parseProcessTicks(text: string | undefined): number | undefined {
   const [user = NaN, system = NaN] = statFields(text).slice(11, 13).map(Number);

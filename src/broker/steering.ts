@@ -118,8 +118,7 @@ export class Steering {
   forget(flow: Flow): void {
     const steered = this.#steered.get(flow.flow);
     this.#steered.delete(flow.flow);
-    const undo = steered?.trial?.abandon(this.#options.now());
-    if (undo?.step === "undo") this.#confine(flow, undo.masks);
+    if (steered !== undefined) this.#letGo(flow, steered, "the channel is over");
     for (const end of flow.ends) if (end !== undefined) this.#kernel.forget(end.client.pid);
   }
 
@@ -225,7 +224,7 @@ export class Steering {
       const steered = this.#of(flow);
       again ||= steered.saw([a, b], this.#kernel, nowMs) && !steered.follower.sure;
       steered.heard(flow, [a, b], nowMs);
-      if (steered.sampler.active || this.#mustMove(flow, steered)) due.push([flow, steered]);
+      if (steered.sampler.active || steered.trial?.holds === true || this.#mustMove(flow, steered)) due.push([flow, steered]);
     }
     if (due.length === 0) return { active: false, again };
     this.#kernel.begin(nowMs);
@@ -296,6 +295,7 @@ export class Steering {
     const facts = this.#facts(flow, steered);
     if (!this.#mustMove(flow, steered) && this.#spending(facts) < WORTH_A_THOUGHT) {
       steered.decider.skip(nowMs);
+      this.#letGo(flow, steered, "hardly anything travels");
       return void this.#follow(flow, steered, facts, nowMs);
     }
     const choice = this.#choose(flow, facts);
@@ -303,6 +303,7 @@ export class Steering {
     if (decision !== undefined) return this.#move(flow, steered, decision);
     if (this.#follow(flow, steered, facts, nowMs)) return;
     if (this.#options.rules().affinity) this.#coschedule(flow, steered, facts, choice.coscheduling, nowMs);
+    else this.#letGo(flow, steered, "the rules do not allow it");
   }
 
   /** Has its memory go where its readers are, if that should be. */
@@ -368,8 +369,14 @@ export class Steering {
         ? `both ends set to CPUs ${step.masks.map((mask) => mask.join(",")).join(" and ")}: ${step.reason}`
         : "its ends' CPUs cannot be set from here",
     );
-    const undo = all ? undefined : trial.abandon(nowMs);
-    if (undo?.step === "undo") this.#confine(flow, undo.masks);
+    if (!all) this.#letGo(flow, steered, "not both could be set");
+  }
+
+  /** Its ends get back what CPUs they had, if this broker took any. */
+  #letGo(flow: Flow, steered: Steered, reason: string): void {
+    if (steered.trial?.holds !== true) return;
+    this.#confine(flow, steered.trial.abandon(this.#options.now()) ?? [undefined, undefined]);
+    this.#options.log({ event: "affinity", flow: flow.flow, names: flow.names, reason: `undone: ${reason}` });
   }
 
   #confine(flow: Flow, masks: readonly [readonly number[] | undefined, readonly number[] | undefined]): boolean {

@@ -97,6 +97,8 @@ function tell(output: Output, record: LogRecord): void {
     const what = record.event === "refused" ? `could not be moved to ${record.transport}: ${record.reason}` : record.reason;
     output.line(`${time} ${record.flow} (${record.names.join(" – ")}): ${what}`);
   } else if (record.event === "policy-loaded") output.line(`${time} the rules of ${record.path} hold from now on`);
-  else if (record.event === "calibration-loaded") output.line(`${time} decides by the table that was measured at ${record.made_at}`);
+  else if (record.event === "affinity-returned") {
+    output.line(`${time} threads ${record.threads.join(", ")} have their CPUs again, which a broker before this one had taken`);
+  } else if (record.event === "calibration-loaded") output.line(`${time} decides by the table that was measured at ${record.made_at}`);
   else output.note(`${time} ${record.path} was not taken, what held before goes on:\n${record.problems}`);
 }

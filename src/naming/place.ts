@@ -17,6 +17,8 @@ export interface Place {
   readonly log: string;
   /** What `fable calibrate` measured on this machine. */
   readonly calibration: string;
+  /** CPUs that a broker took from threads, and what it has to give back; there only while something is lent. */
+  readonly loans: string;
   /** The operator's rules, if there are any: for brokers that are told of no other file. */
   readonly policy: string;
 }
@@ -40,6 +42,7 @@ export function brokerPlace(library: Pick<Library, "getenv" | "self" | "errno">,
     key,
     log,
     calibration: `${base}.calibration.json`,
+    loans: `${base}.loans.json`,
     policy: `${base}.policy.json`,
   };
 }

@@ -250,6 +250,7 @@ export const signatures = {
   folder: { parameters: ["buffer", "u32"], result: "i32" },
   file_read: { parameters: ["buffer", "u32", "buffer", "u32"], result: "i32" },
   file_create: { parameters: ["buffer", "u32", "buffer", "u32", "u32"], result: "i32" },
+  file_replace: { parameters: ["buffer", "u32", "buffer", "u32", "u32"], result: "i32" },
   region_check: { parameters: ["i32", "buffer"], result: "i32" },
   random: { parameters: ["buffer", "u32"], result: "i32" },
   net_connect: { parameters: ["u32", "buffer", "u32", "buffer", "u32"], result: "i32" },

@@ -69,6 +69,7 @@ export interface Library {
   folder(path: Uint8Array, pathBytes: number): number;
   file_read(path: Uint8Array, pathBytes: number, out: Uint8Array, capacityBytes: number): number;
   file_create(path: Uint8Array, pathBytes: number, bytes: Uint8Array, sizeBytes: number, mode: number): number;
+  file_replace(path: Uint8Array, pathBytes: number, bytes: Uint8Array, sizeBytes: number, mode: number): number;
   getenv(name: Uint8Array, nameBytes: number, out: Uint8Array, capacityBytes: number): number;
   self(out: Uint32Array): number;
   executable(out: Uint8Array, capacityBytes: number): number;

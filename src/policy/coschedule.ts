@@ -95,11 +95,11 @@ export class Trial {
     return this.#state.at === "rest" ? this.#consider(sight, this.#state.until) : this.#watch(sight, this.#state);
   }
 
-  /** Setting it failed, or the channel is over: what was set is to be undone. */
-  abandon(nowMs: number): Step | undefined {
+  /** Nobody looks after it any longer: what is to be undone, if anything was set. */
+  abandon(nowMs: number): Masks | undefined {
     const state = this.#state;
     this.#rest(nowMs);
-    return state.at === "rest" ? undefined : { step: "undo", masks: state.before, reason: "the channel is over" };
+    return state.at === "rest" ? undefined : state.before;
   }
 
   #consider(sight: Sight, until: number): Step | undefined {

@@ -113,6 +113,6 @@ export function loadOf({ ends }: FlowFacts): number {
 }
 
 /** How surely the ends share a core. */
-export function togetherShare({ pair }: FlowFacts): number {
+export function togetherShare({ pair }: Pick<FlowFacts, "pair">): number {
   return pair.boundTogether ? 1 : pair.sameCoreShare;
 }

@@ -352,6 +352,26 @@ describe("where to run", () => {
     machine.steering.forget(machine.flow);
     assert.deepEqual(machine.affinities, [[0, 1], [0, 1]]);
   });
+  for (
+    const [what, happens, reason] of [
+      ["nothing travels any more", (machine: Machine) => void (machine.msgsPerS = 0), /^undone: hardly anything travels$/],
+      ["the rules change", (machine: Machine) => void (machine.rules = DEFAULT_RULES), /^undone: the rules do not allow it$/],
+    ] as const
+  ) {
+    test(`what helped is undone when ${what}`, () => {
+      const machine = new Machine("unix");
+      machine.rules = { ...DEFAULT_RULES, affinity: true };
+      machine.msgsPerS = 20_000;
+      machine.run(700);
+      [machine.msgsPerS, machine.cpus] = [120_000, [0, 0]];
+      machine.run(3000);
+      assert.deepEqual(machine.affinities, [[0], [0]]);
+      happens(machine);
+      machine.run(1500);
+      assert.deepEqual(machine.affinities, [[0, 1], [0, 1]]);
+      assert.match(machine.records.at(-1)?.reason ?? "", reason);
+    });
+  }
 });
 
 test("an idle flow can be explained", () => {

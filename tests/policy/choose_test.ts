@@ -91,4 +91,13 @@ describe("besides", () => {
     assert.equal(ring(64, 0, 2 ** 24), 2 ** 24);
     assert.equal(ring(2 ** 24, 1, 65_536, 65_536), 65_536);
   });
+  test("questions that an untrusting end copies while the other core writes travel in pieces; answers without a writer beside do not", () => {
+    const talk = (msgsPerS: number) => direction({ meanBytes: 2 ** 20, msgsPerS });
+    const ring = (more: Partial<FlowFacts>) =>
+      ringFor(facts({ directions: [talk(3000), talk(3000)], ...more }), { maxRingBytes: 4_194_304 });
+    assert.equal(ring({ trust: "untrusted" }), 1_048_576);
+    assert.equal(ring({ trust: "untrusted", ...TOGETHER }), 4_194_304);
+    assert.equal(ring({ trust: "untrusted", directions: [talk(3000), talk(10)] }), 4_194_304, "a stream");
+    assert.equal(ring({}), 4_194_304);
+  });
 });

@@ -3,13 +3,13 @@
  * How fast that goes on a quiet machine, `bench/policy/reaction.ts` measures.
  */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import { request } from "node:http";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { Hog } from "../../src/cli/hog.ts";
 import type { FlowEntry } from "../../src/naming/service.ts";
-import { confine } from "../../src/native/affinity.ts";
+import { affinityOf, allowedCpus, confine } from "../../src/native/affinity.ts";
 import { loadNative } from "../../src/native/load.ts";
 import type { Explanation } from "../../src/policy/explain.ts";
 import { type Finished, json, run, SENTENCE, text } from "./cli.ts";
@@ -217,6 +217,25 @@ describe("a policy file", () => {
       await hangUp(both);
     }));
 });
+
+test("CPUs that a broker took are given back by the one after it, if it is killed", () =>
+  inWorld(async (world) => {
+    const rules = (affinity: boolean) =>
+      writeFileSync(join(world.folder, "broker.policy.json"), JSON.stringify({ affinity, transports: ["mempipe-futex"] }));
+    rules(true);
+    const broker = await world.broker();
+    const both = await talk(world, ["bun", "deno"], "mempipe-futex");
+    const affinities = () => [both.asker, both.answerer].map((program) => affinityOf(library, program.pid));
+    await until(() => affinities().every((cpus) => cpus?.length === 1), "both ends are brought together", 20_000);
+    broker.kill("SIGSTOP");
+    rules(false);
+    broker.kill("SIGKILL");
+    const all = allowedCpus(library);
+    await world.broker();
+    await until(() => affinities().every((cpus) => cpus?.length === all.length), "they have their CPUs again", 20_000);
+    assert.equal(existsSync(join(world.folder, "broker.loans.json")), false);
+    await hangUp(both);
+  }));
 
 test("a calibration is a table that the broker takes while it runs", () =>
   inWorld(async (world) => {

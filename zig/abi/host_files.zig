@@ -40,6 +40,13 @@ pub export fn fable_file_create(path: ?[*]const u8, path_bytes: u32, bytes: ?[*]
     return fileAnswer(files.create(text, data, mode));
 }
 
+pub export fn fable_file_replace(path: ?[*]const u8, path_bytes: u32, bytes: ?[*]const u8, size_bytes: u32, mode: u32) callconv(.c) i32 {
+    const text = check.manyConst(u8, path, path_bytes) orelse return status.BAD_ARGUMENT;
+    const data = check.manyConst(u8, bytes, size_bytes) orelse return status.BAD_ARGUMENT;
+    if (mode > 0o777) return status.BAD_ARGUMENT;
+    return fileAnswer(files.replace(text, data, mode));
+}
+
 fn fileAnswer(rc: isize) i32 {
     if (rc == os.failure(.INVAL)) return status.BAD_ARGUMENT;
     if (rc == os.failure(.FBIG)) return status.TOO_LARGE;

@@ -120,24 +120,53 @@ pub fn readSmall(text: []const u8, out: []u8) isize {
 pub fn create(text: []const u8, bytes: []const u8, mode: u32) isize {
     var path: os.Path = undefined;
     const name = path.set(text) orelse return failure(.INVAL);
-    var draft_path: os.Path = undefined;
-    var salt: [8]u8 = undefined;
-    var rc = random(&salt);
+    var draft: Draft = undefined;
+    var rc = draft.write(text, bytes, mode);
     if (rc < 0) return rc;
-    var draft_text: [os.Path.max]u8 = undefined;
-    const joined = std.fmt.bufPrint(&draft_text, "{s}.{x}", .{ text, &salt }) catch return failure(.NAMETOOLONG);
-    const draft = draft_path.set(joined) orelse return failure(.INVAL);
-
-    rc = write(draft, bytes, mode);
-    if (rc < 0) return rc;
-    defer _ = linux.unlinkat(linux.AT.FDCWD, draft, 0);
-    rc = result(linux.linkat(linux.AT.FDCWD, draft, linux.AT.FDCWD, name, 0));
+    defer draft.remove();
+    rc = result(linux.linkat(linux.AT.FDCWD, draft.name, linux.AT.FDCWD, name, 0));
     // File systems without hard links, and containers that forbid them: plainly, in place.
-    if (rc == failure(.PERM) or rc == failure(.OPNOTSUPP)) return write(name, bytes, mode);
+    if (rc == failure(.PERM) or rc == failure(.OPNOTSUPP)) return writeNew(name, bytes, mode);
     return rc;
 }
 
-fn write(name: [:0]const u8, bytes: []const u8, mode: u32) isize {
+/// What stands under that name from now on, whole: who reads it finds what was there before, or this. No bytes: nothing does.
+pub fn replace(text: []const u8, bytes: []const u8, mode: u32) isize {
+    var path: os.Path = undefined;
+    const name = path.set(text) orelse return failure(.INVAL);
+    if (bytes.len == 0) {
+        const rc = result(linux.unlinkat(linux.AT.FDCWD, name, 0));
+        return if (rc == failure(.NOENT)) 0 else rc;
+    }
+    var draft: Draft = undefined;
+    var rc = draft.write(text, bytes, mode);
+    if (rc < 0) return rc;
+    rc = result(linux.renameat(linux.AT.FDCWD, draft.name, linux.AT.FDCWD, name));
+    if (rc < 0) draft.remove();
+    return rc;
+}
+
+/// A file beside another one, under a name that nobody else takes.
+const Draft = struct {
+    path: os.Path,
+    name: [:0]const u8,
+
+    fn write(draft: *Draft, beside: []const u8, bytes: []const u8, mode: u32) isize {
+        var salt: [8]u8 = undefined;
+        const rc = random(&salt);
+        if (rc < 0) return rc;
+        var text: [os.Path.max]u8 = undefined;
+        const joined = std.fmt.bufPrint(&text, "{s}.{x}", .{ beside, &salt }) catch return failure(.NAMETOOLONG);
+        draft.name = draft.path.set(joined) orelse return failure(.INVAL);
+        return writeNew(draft.name, bytes, mode);
+    }
+
+    fn remove(draft: *Draft) void {
+        _ = linux.unlinkat(linux.AT.FDCWD, draft.name, 0);
+    }
+};
+
+fn writeNew(name: [:0]const u8, bytes: []const u8, mode: u32) isize {
     const opened = result(linux.open(name, .{ .ACCMODE = .WRONLY, .CREAT = true, .EXCL = true, .NOFOLLOW = true, .CLOEXEC = true }, mode & 0o700));
     if (opened < 0) return opened;
     const fd: i32 = @intCast(opened);
@@ -245,6 +274,17 @@ test "small files appear whole, once, with their mode" {
     try testing.expectEqual(failure(.ISDIR), readSmall("/tmp", &text));
     try testing.expectEqual(failure(.INVAL), readSmall("/dev/null", &text));
     try testing.expectEqual(failure(.NOENT), readSmall("/nonexistent", &text));
+    try testing.expectEqual(@as(isize, 0), replace(base, "six on", 0o600));
+    try testing.expectEqual(@as(isize, 6), readSmall(base, &text));
+    try testing.expectEqualStrings("six on", text[0..6]);
+    _ = os.factsAt(path.set(base).?, &facts);
+    try testing.expectEqual(@as(u32, 0o600), facts.mode & 0o777);
+    for (0..2) |_| {
+        try testing.expectEqual(@as(isize, 0), replace(base, "", 0o600));
+        try testing.expectEqual(failure(.NOENT), readSmall(base, &text));
+    }
+    try testing.expectEqual(failure(.ISDIR), replace("/tmp", "", 0o600));
+    try testing.expectEqual(failure(.NOENT), replace("/nonexistent/file", "text", 0o600));
     var large: [4096]u8 = undefined;
     try testing.expect(readSmall("/proc/self/status", &large) > 100);
 }
