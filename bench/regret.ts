@@ -16,8 +16,8 @@ import { assertWritable } from "./runner/report.ts";
 import { aligned } from "./runner/table.ts";
 import { Place } from "./runner/told.ts";
 
-const THOROUGH: Effort = { seconds: 0.15, rounds: 3, scores: 5, settleMs: 4000, repeats: 2 };
-const QUICK: Effort = { seconds: 0.05, rounds: 1, scores: 2, settleMs: 1200, repeats: 0 };
+const THOROUGH: Effort = { seconds: 0.15, rounds: 3, scores: 5, mostScores: 20, settleMs: 4000, repeats: 2 };
+const QUICK: Effort = { seconds: 0.05, rounds: 1, scores: 3, mostScores: 6, settleMs: 1200, repeats: 0 };
 /** Rough: what a cell takes, for the announcement. */
 const CELL_S = { thorough: 9, quick: 2.8 };
 
@@ -99,8 +99,17 @@ function report(cells: readonly RegretCell[], failed: readonly string[], quick: 
   const percent = (value: number): string => `${(value * 100).toFixed(1)} %`;
   const rows = cells.map((
     cell,
-  ) => [titleOf(cell), cell.best, cell.chosen, percent(cell.regret), percent(cell.same_again), String(cell.moves), cell.why]);
-  console.log(aligned([["cell", "best", "chosen", "regret", "best again", "moves", "why"], ...rows]));
+  ) => [
+    titleOf(cell),
+    cell.best,
+    cell.chosen,
+    percent(cell.regret),
+    cell.regret_error === null ? "?" : percent(cell.regret_error),
+    percent(cell.same_again),
+    String(cell.moves),
+    cell.why,
+  ]);
+  console.log(aligned([["cell", "best", "chosen", "regret", "±", "best again", "moves", "why"], ...rows]));
   for (const sentence of failed) console.log(`not measured: ${sentence}`);
   if (cells.length === 0) return;
   const { median, worst, same_again } = summarise(cells);

@@ -1,6 +1,6 @@
 /** The cells of `fable bench regret`, and how good a choice was. Pure. */
 import type { TransportName, Trust } from "../../src/transport/transport.ts";
-import { median } from "../runner/statistics.ts";
+import { expectedSpread, median, UNSTEADY } from "../runner/statistics.ts";
 import type { Pattern } from "./end.ts";
 
 export interface Situation {
@@ -29,6 +29,10 @@ export interface RegretCell extends Situation {
   readonly same_again: number;
   /** How much longer a message took than with the best, that difference subtracted; 0: nothing to regret. */
   readonly regret: number;
+  /** How far off that is expected to be when the cell is measured again; null: too few runs to say. */
+  readonly regret_error: number | null;
+  /** Runs that count, of each. */
+  readonly scores: number;
   /** How often the policy moved the channel in this cell. */
   readonly moves: number;
 }
@@ -60,14 +64,37 @@ export function bestOf(rates: Readonly<Partial<Record<TransportName, readonly nu
   return rest.reduce((best, one) => one.rate > best.rate ? one : best, first).name;
 }
 
+/** Runs of the best and of the policy's choice, made in turn. Neighbours make pairs: what the machine did meanwhile it did to both. */
+export interface Scored {
+  readonly best: readonly number[];
+  readonly policy: readonly number[];
+}
+
+function timesSlower({ best, policy }: Scored): readonly number[] {
+  return best.map((rate, turn) => rate / (policy[turn] ?? Number.NaN));
+}
+
+/** Whether more runs would hardly change what they say, whatever that is. */
+export function steady(scored: Scored): boolean {
+  return expectedSpread(timesSlower(scored)) <= UNSTEADY;
+}
+
 export function judged(
   chosenBy: readonly number[],
-  best: readonly number[],
-  policy: readonly number[],
-): Pick<RegretCell, "best_per_s" | "policy_per_s" | "same_again" | "regret"> {
-  const [again, best_per_s, policy_per_s] = [median(chosenBy), median(best), median(policy)];
+  scored: Scored,
+): Pick<RegretCell, "best_per_s" | "policy_per_s" | "same_again" | "regret" | "regret_error" | "scores"> {
+  const [again, best_per_s, policy_per_s] = [median(chosenBy), median(scored.best), median(scored.policy)];
   const same_again = Math.abs(again / best_per_s - 1);
-  return { best_per_s, policy_per_s, same_again, regret: Math.max(0, best_per_s / policy_per_s - 1 - same_again) };
+  const slower = timesSlower(scored);
+  const error = expectedSpread(slower);
+  return {
+    best_per_s,
+    policy_per_s,
+    same_again,
+    regret: Math.max(0, median(slower) - 1 - same_again),
+    regret_error: Number.isFinite(error) ? error : null,
+    scores: slower.length,
+  };
 }
 
 /** What is promised of all cells together, and of each. */

@@ -7,15 +7,16 @@ import { probe } from "../runner/native.ts";
 import { alike } from "../runner/placement.ts";
 import { Told } from "../runner/told.ts";
 import type { Answer, Lane, Order } from "./end.ts";
-import { bestOf, judged, type RegretCell, type Situation, titleOf } from "./grid.ts";
+import { bestOf, judged, type RegretCell, type Scored, type Situation, steady, titleOf } from "./grid.ts";
 
 export interface Effort {
   /** Of one run. */
   readonly seconds: number;
   /** Of every transport, to find the best. */
   readonly rounds: number;
-  /** Of the best and of the policy's choice. */
+  /** Of the best and of the policy's choice, each: so many, and at most so many where they differ much from one another. */
   readonly scores: number;
+  readonly mostScores: number;
   /** At most so long the policy may take until it stays with a choice. */
   readonly settleMs: number;
   /** Cells whose placement changed are repeated so often. */
@@ -105,12 +106,7 @@ async function measureOnce(
     await ends.move(best);
     const epochs = epochsOf(await ends.entry("policy"));
     await settle(ends, situation, effort);
-    const scored: Record<Lane, number[]> = { hand: [], policy: [] };
-    for (let turn = 0; turn < effort.scores; turn++) {
-      for (const lane of turn % 2 === 0 ? ["policy", "hand"] as const : ["hand", "policy"] as const) {
-        scored[lane].push(await ends.run(lane, situation, effort.seconds));
-      }
-    }
+    const scored = await score(ends, situation, effort);
     const entry = await ends.entry("policy");
     return {
       ...situation,
@@ -118,7 +114,7 @@ async function measureOnce(
       chosen: entry.directions[0]?.transport ?? best,
       why: entry.reason,
       rates: Object.fromEntries(Object.entries(rates).map(([name, runs]) => [name, Math.max(...runs)])),
-      ...judged(rates[best] ?? [], scored.hand, scored.policy),
+      ...judged(rates[best] ?? [], scored),
       moves: epochsOf(entry) - epochs,
     };
   } catch (error) {
@@ -142,6 +138,17 @@ async function everyTransport(
     }
   }
   return rates;
+}
+
+async function score(ends: Ends, situation: Situation, { scores, mostScores, seconds }: Effort): Promise<Scored> {
+  const runs: Record<Lane, number[]> = { hand: [], policy: [] };
+  const scored: Scored = { best: runs.hand, policy: runs.policy };
+  for (let turn = 0; turn < scores || (turn < mostScores && !steady(scored)); turn++) {
+    for (const lane of turn % 2 === 0 ? ["policy", "hand"] as const : ["hand", "policy"] as const) {
+      runs[lane].push(await ends.run(lane, situation, seconds));
+    }
+  }
+  return scored;
 }
 
 /** Load until the policy stays where it is. */

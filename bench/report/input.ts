@@ -65,6 +65,7 @@ const regretSchema = v.object({
   chosen: v.string(),
   why: v.fallback(v.optional(v.string(), ""), ""),
   regret: v.pipe(v.number(), v.finite(), v.minValue(0)),
+  regret_error: v.fallback(v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))), null),
   same_again: v.fallback(v.pipe(v.number(), v.finite(), v.minValue(0)), 0),
   moves: count,
 });

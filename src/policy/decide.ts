@@ -26,7 +26,7 @@ export interface Pace {
 }
 
 /** With a measured table; docs/policy.md says where the figures come from. */
-export const PACE: Pace = { moveCostMs: 5, margin: 0.1, dwellMs: 250, returnMs: 800, burst: 6, refillMs: 5000, refusedMs: 60_000 };
+export const PACE: Pace = { moveCostMs: 5, margin: 0.15, dwellMs: 250, returnMs: 800, burst: 6, refillMs: 5000, refusedMs: 60_000 };
 /** The built-in table is of another machine. */
 export const CAUTIOUS_PACE: Pace = { ...PACE, margin: 0.3 };
 

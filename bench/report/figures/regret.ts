@@ -23,12 +23,13 @@ export function regretFigure(regrets: readonly ReadRegret[]): Figure | undefined
     panels: [...groupBy(regrets, placeOf)].map(([title, own]) => panel(title, own)),
     table: table(
       "Every situation",
-      ["situation", "best", "chosen", "regret", "best again", "moves", "why"],
+      ["situation", "best", "chosen", "regret", "±", "best again", "moves", "why"],
       regrets.map((one) => [
         `${rowOf(one)}, ${placeOf(one)}, ${loadOf(one)}`,
         one.best,
         one.chosen,
         percent(one.regret),
+        one.regret_error === null ? "" : percent(one.regret_error),
         percent(one.same_again),
         one.moves,
         one.why,
