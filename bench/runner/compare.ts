@@ -18,6 +18,7 @@ export interface Compared {
   readonly verdict: Verdict;
   /** Speed of now over speed of then, whatever the cell measures; NaN without runs to compare. */
   readonly speed: number;
+  /** The interval that the verdict rests on. */
   readonly low: number;
   readonly high: number;
   /** Half a sentence where nobody can tell. */
@@ -75,7 +76,7 @@ function compareCell(cell: string, then: OldCell, now: OldCell, risk: number): C
   if (high < 1 / needed) return { ...shift, verdict: "slower" };
   if (low > needed) return { ...shift, verdict: "faster" };
   const alone = ratioInterval(...runs, RISK);
-  if (alone.low > 1 / (1 + SAME) && alone.high < 1 + SAME) return { ...shift, verdict: "same" };
+  if (alone.low > 1 / (1 + SAME) && alone.high < 1 + SAME) return { cell, speed, low: alone.low, high: alone.high, verdict: "same" };
   const why = high === Number.POSITIVE_INFINITY
     ? "too few runs for so many cells: measure both with more --rounds"
     : "the runs differ too much among themselves";
@@ -97,12 +98,17 @@ function lineOf(cell: OldCell): number | undefined {
 
 /** A table, and a sentence that sums it up. */
 export function comparisonText({ cells, unmatched }: Comparison): string {
-  const percent = (ratio: number): string => Number.isFinite(ratio) ? `${ratio >= 1 ? "+" : ""}${((ratio - 1) * 100).toFixed(1)} %` : "?";
-  const rows = cells.map((
-    one,
-  ) => [one.cell, percent(one.speed), `${percent(one.low)} to ${percent(one.high)}`, one.verdict, one.why ?? ""]);
+  const rows = cells.map((one) => [one.cell, percent(one.speed), interval(one), one.verdict, one.why ?? ""]);
   const count = (verdict: Verdict): string => `${cells.filter((one) => one.verdict === verdict).length} ${verdict}`;
   const sum = (["faster", "slower", "same", "can't tell"] as const).map(count).join(", ");
   const rest = unmatched.length === 0 ? "" : `; ${unmatched.length} in one report only`;
   return `${aligned([["cell", "speed", "interval", "verdict", ""], ...rows])}\n${sum}${rest}`;
+}
+
+function interval({ speed, low, high }: Compared): string {
+  return Number.isNaN(speed) ? "" : `${percent(low)} to ${percent(high)}`;
+}
+
+function percent(ratio: number): string {
+  return Number.isFinite(ratio) ? `${ratio >= 1 ? "+" : ""}${((ratio - 1) * 100).toFixed(1)} %` : "?";
 }

@@ -113,7 +113,9 @@ describe("verdicts", () => {
       "thr unix native 144 B by 16 cores 0,1 full",
     ]);
     assert.equal(after.cells.filter(({ verdict }) => verdict === "faster").length, 0);
-    assert.ok(after.cells.filter(({ verdict }) => verdict === "same").length >= 50);
+    const same = after.cells.filter(({ verdict }) => verdict === "same");
+    assert.ok(same.length >= 50);
+    assert.ok(same.every(({ low, high }) => low > 0.9 && high < 1.1), "the interval shown is the one that says so");
     const back = compareReports(make((i) => i === 17 ? 0.8 : 1), before);
     assert.deepEqual(back.cells.filter(({ verdict }) => verdict === "faster").map(({ cell }) => cell), [
       "thr unix native 144 B by 16 cores 0,1 full",
@@ -147,6 +149,7 @@ describe("verdicts", () => {
       whys.map((one) => one?.why).join("\n"),
       /^the placement is another.*\ntoo few runs\ntoo few runs for so many.*--rounds\nthe runs differ too much/,
     );
+    assert.match(comparisonText(compareReports([cell(steady)], [far])), /64 B by 16[^?%]*can't tell  the placement/);
   });
 
   test("only cells of both reports are compared, and the rest is counted", () => {
