@@ -11,6 +11,8 @@ import type { Measured, Row } from "./row.ts";
 const SECONDS = 0.15;
 const MOVES = 200;
 const RUNS = 3;
+/** What says where a message ends. */
+const HEADER_BYTES = 8;
 
 /**
  * What the authors of the paper measured with their benchmark (avsm/ipc-bench) on a machine of this kind, in GB/s, each with their TCP of the
@@ -78,7 +80,7 @@ async function rate(cores: Cores, transport: string, size: number, batch: number
   return got.msgs_per_s;
 }
 
-/** A program that would write the same system calls by hand: as many messages per call. */
+/** A program that would write the same system calls by hand: as many messages per call, of one length and so without a header. */
 function plain(cores: Cores, transport: TransportName, size: number): Row {
   const batch = size === 64 ? 16 : 1;
   return {
@@ -90,9 +92,10 @@ function plain(cores: Cores, transport: TransportName, size: number): Row {
     reach: 1,
     run: (forth) =>
       around(cores, async (): Promise<Measured> => {
-        const measure = (name: string) => () => rate(cores, name, size, batch, "sequence");
+        const measure = (name: string, bytes = size) => () => rate(cores, name, bytes, batch, "sequence");
         const [ours, theirs] = await inTurn(forth, measure(transport), measure(`raw-${transport}`));
-        return { value: ours / theirs, parts: { fable_per_s: ours, plain_per_s: theirs } };
+        const asManyBytes = await measure(`raw-${transport}`, size + HEADER_BYTES)();
+        return { value: ours / theirs, parts: { fable_per_s: ours, plain_per_s: theirs, plain_of_as_many_bytes_per_s: asManyBytes } };
       }),
   };
 }
