@@ -8,6 +8,9 @@ const payload = @import("bench_payload.zig");
 const ends = @import("bench_end.zig");
 const raw = @import("bench_raw.zig");
 const Options = @import("bench_options.zig").Options;
+const fable = @import("fable");
+const Header = fable.layout.record.Header;
+const header_bytes = fable.layout.record.header_bytes;
 const Check = payload.Check;
 const End = ends.End;
 
@@ -159,22 +162,104 @@ inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime how: Check
 fn inPlace(run: Run, which: u1, end: *End) void {
     if (which == 0) {
         switch (end.channel.out.transport) {
+            .stream => |*t| writeStream(run, end, t),
             inline else => |*t| writeInPlace(run, end, t),
         }
         end.drain();
-    } else {
-        const result = &run.meeting.sides[1].result;
-        for ([_]u64{ 0, warmUp(run.messages) }, [_]u64{ warmUp(run.messages), run.messages }) |first, stop| {
-            result[2] = os.nowNs();
-            result[3] = first;
-            result[1] |= switch (end.channel.in.transport) {
-                inline else => |*t| switch (run.options.check) {
+    } else switch (end.channel.in.transport) {
+        .stream => |*t| readStream(run, end, t),
+        inline else => |*t| {
+            const result = &run.meeting.sides[1].result;
+            for ([_]u64{ 0, warmUp(run.messages) }, [_]u64{ warmUp(run.messages), run.messages }) |first, stop| {
+                result[2] = os.nowNs();
+                result[3] = first;
+                result[1] |= switch (run.options.check) {
                     inline else => |how| readInPlace(run, end, how, t, first, stop),
-                },
-            };
-        }
-        result[0] = os.nowNs();
+                };
+            }
+            result[0] = os.nowNs();
+        },
     }
+}
+
+fn writeStream(run: Run, end: *End, t: anytype) void {
+    @setEvalBranchQuota(20_000);
+    switch (run.options.size_bytes) {
+        inline 64, 4096, 65536 => |known| writeStreamOf(run, end, t, known),
+        else => |size| writeStreamOf(run, end, t, size),
+    }
+}
+
+inline fn writeStreamOf(run: Run, end: *End, t: anytype, size: u32) void {
+    const batch = run.options.batch;
+    var c: ends.WriteCursor = .of(&t.writer);
+    var sequence: u64 = 0;
+    while (sequence < run.messages) {
+        const stop = @min(sequence + batch, run.messages);
+        while (sequence < stop) : (sequence += 1) {
+            const room = c.reserve(size) orelse wait: {
+                @branchHint(.unlikely);
+                c.settle();
+                const room = end.waitForRoom(t, size);
+                c = .of(&t.writer);
+                break :wait room;
+            };
+            payload.fill(room.ptr, size, sequence);
+            c.commit(size);
+            if (run.options.burn_ns != 0) burn(run);
+        }
+        c.settle();
+        t.flush();
+        c = .of(&t.writer);
+    }
+}
+
+fn readStream(run: Run, end: *End, t: anytype) void {
+    @setEvalBranchQuota(20_000);
+    switch (run.options.check) {
+        inline else => |how| switch (run.options.size_bytes) {
+            inline 64, 4096, 65536 => |known| readStreamOf(run, end, how, t, known),
+            else => |size| readStreamOf(run, end, how, t, size),
+        },
+    }
+}
+
+/// A window of records at a time, as programs that use the C header or JavaScript do.
+inline fn readStreamOf(run: Run, end: *End, comptime how: Check, t: anytype, size: u32) void {
+    const result = &run.meeting.sides[1].result;
+    var wrong: u64 = 0;
+    var warm = false;
+    var sequence: u64 = 0;
+    while (sequence < run.messages) {
+        if (!warm and sequence >= warmUp(run.messages)) {
+            warm = true;
+            result[2] = os.nowNs();
+            result[3] = sequence;
+        }
+        if (!t.look()) {
+            end.wait(1);
+            continue;
+        }
+        const window = t.offer_();
+        var at = t.reader.arena + window.offset;
+        const stop = t.reader.arena + window.limit;
+        const before = sequence;
+        while (at != stop) {
+            const header = @as(*align(8) const Header, @ptrCast(@alignCast(at))).*;
+            if (header.kind == .message) {
+                wrong |= header.size ^ size;
+                wrong |= payload.verify(how, at + header_bytes, size, sequence);
+                if (run.options.burn_ns != 0) burn(run);
+                sequence += 1;
+            }
+            at += header.bytes();
+        }
+        const count: u32 = @intCast(sequence - before);
+        if (!t.consume(window.limit - window.offset, count, count *% size)) wrong = 1;
+    }
+    t.idle();
+    result[0] = os.nowNs();
+    result[1] = wrong;
 }
 
 fn writeInPlace(run: Run, end: *End, t: anytype) void {
