@@ -95,7 +95,7 @@ function plain(cores: Cores, transport: TransportName, size: number): Row {
         const measure = (name: string, bytes = size) => () => rate(cores, name, bytes, batch, "sequence");
         const [ours, theirs] = await inTurn(forth, measure(transport), measure(`raw-${transport}`));
         const asManyBytes = await measure(`raw-${transport}`, size + HEADER_BYTES)();
-        return { value: ours / theirs, parts: { fable_per_s: ours, plain_per_s: theirs, plain_of_as_many_bytes_per_s: asManyBytes } };
+        return { value: ours / theirs, parts: { fable_per_s: ours, plain_per_s: theirs, plain_with_headers_per_s: asManyBytes } };
       }),
   };
 }
