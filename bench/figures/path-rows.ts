@@ -1,4 +1,5 @@
 /** Rows of the mechanisms and of moving between them: silences, plain loops, ratios to TCP, JavaScript against native. */
+import { HEADER_BYTES } from "../../src/transport/records.ts";
 import type { TransportName } from "../../src/transport/transport.ts";
 import { ringFor } from "../runner/cells.ts";
 import type { RuntimeName } from "../runner/checkout.ts";
@@ -11,8 +12,6 @@ import type { Measured, Row } from "./row.ts";
 const SECONDS = 0.15;
 const MOVES = 200;
 const RUNS = 3;
-/** What says where a message ends. */
-const HEADER_BYTES = 8;
 
 /**
  * What the authors of the paper measured with their benchmark (avsm/ipc-bench) on a machine of this kind, in GB/s, each with their TCP of the
@@ -92,9 +91,9 @@ function plain(cores: Cores, transport: TransportName, size: number): Row {
     reach: 1,
     run: (forth) =>
       around(cores, async (): Promise<Measured> => {
-        const measure = (name: string, bytes = size) => () => rate(cores, name, bytes, batch, "sequence");
+        const measure = (name: string) => () => rate(cores, name, size, batch, "sequence");
         const [ours, theirs] = await inTurn(forth, measure(transport), measure(`raw-${transport}`));
-        const asManyBytes = await measure(`raw-${transport}`, size + HEADER_BYTES)();
+        const asManyBytes = await rate(cores, `raw-${transport}`, size + HEADER_BYTES, batch, "sequence");
         return { value: ours / theirs, parts: { fable_per_s: ours, plain_per_s: theirs, plain_with_headers_per_s: asManyBytes } };
       }),
   };

@@ -104,15 +104,10 @@ inline fn streamOf(run: thr.Run, which: u1, comptime how: payload.Check, size: u
     const buffer = os.private(std.mem.alignForward(usize, @as(usize, size) * per_call, 4096)) catch os.die(1, "no memory", .{});
     run.meeting.arrive(which, 1);
     var wrong: u64 = 0;
-    const result = &run.meeting.sides[1].result;
-    var warm = false;
+    var clock: thr.Clock = .of(run);
     var sequence: u64 = 0;
     while (sequence < run.messages) {
-        if (which == 1 and !warm and sequence >= thr.warmUp(run.messages)) {
-            warm = true;
-            result[2] = os.nowNs();
-            result[3] = sequence;
-        }
+        if (which == 1) clock.reached(sequence);
         const count = @min(per_call, run.messages - sequence);
         const bytes = buffer[0 .. count * size];
         if (which == 1) readAll(fd, bytes);
@@ -123,8 +118,5 @@ inline fn streamOf(run: thr.Run, which: u1, comptime how: payload.Check, size: u
         if (which == 0) writeAll(fd, bytes);
         sequence += count;
     }
-    if (which == 1) {
-        result[0] = os.nowNs();
-        result[1] = wrong;
-    }
+    if (which == 1) clock.stop(wrong);
 }

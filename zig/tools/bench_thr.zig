@@ -46,6 +46,28 @@ pub fn warmUp(messages: u64) u64 {
     return messages / 10;
 }
 
+/// The reader's: runs from the first message after the warm-up.
+pub const Clock = struct {
+    run: Run,
+    running: bool = false,
+
+    pub fn of(run: Run) Clock {
+        return .{ .run = run };
+    }
+    pub inline fn reached(c: *Clock, sequence: u64) void {
+        if (c.running or sequence < warmUp(c.run.messages)) return;
+        c.running = true;
+        const result = &c.run.meeting.sides[1].result;
+        result[2] = os.nowNs();
+        result[3] = sequence;
+    }
+    pub inline fn stop(c: *const Clock, wrong: u64) void {
+        const result = &c.run.meeting.sides[1].result;
+        result[0] = os.nowNs();
+        result[1] = wrong;
+    }
+};
+
 /// How many messages take about `seconds`, found by runs of growing length. Fast ones count: a trial may have been interrupted.
 pub fn messagesFor(options: Options) !u64 {
     if (options.messages != 0) return options.messages;
@@ -87,7 +109,7 @@ fn ring(run: Run, which: u1, end: *End, comptime spin: bool) void {
 }
 
 inline fn ringOf(run: Run, which: u1, end: *End, comptime spin: bool, comptime how: Check, comptime burning: bool, size: u32) void {
-    if (which == 0) writeRing(run, end, spin, burning, size) else readRing(run, end, spin, how, burning, size);
+    if (which == 0) writeThrough(run, RingPath(spin){ .end = end }, burning, size) else readRing(run, end, spin, how, burning, size);
 }
 
 /// One message's share, by each end: the slower one decides the rate.
@@ -95,39 +117,74 @@ inline fn burn(run: Run) void {
     os.burn(@intFromFloat(@as(f64, @floatFromInt(run.options.burn_ns)) / run.ns_per_tick));
 }
 
-inline fn writeRing(run: Run, end: *End, comptime spin: bool, comptime burning: bool, size: u32) void {
+/// Through a cursor, which stays in registers: `path` makes it, finds room where there is none, and publishes.
+inline fn writeThrough(run: Run, path: anytype, comptime burning: bool, size: u32) void {
     const batch = run.options.batch;
-    var c = end.writeCursor();
+    var c: ends.WriteCursor = path.cursor();
     var sequence: u64 = 0;
     while (sequence < run.messages) {
         const stop = @min(sequence + batch, run.messages);
         while (sequence < stop) : (sequence += 1) {
             const room = c.reserve(size) orelse wait: {
                 @branchHint(.unlikely);
-                break :wait waitForRoom(&c, end, spin, size);
+                break :wait path.waitForRoom(&c, size);
             };
             payload.fill(room.ptr, size, sequence);
             c.commit(size);
             if (burning) burn(run);
         }
-        c.flush();
+        path.flush(&c);
     }
     c.settle();
 }
 
-/// By value and back, so that the caller's cursor stays in registers.
-inline fn waitForRoom(c: *ends.WriteCursor, end: *End, comptime spin: bool, size: u32) []u8 {
-    while (true) {
-        c.press();
-        if (c.reserve(size)) |room| return room;
-        if (spin) {
-            os.relax();
-        } else {
-            c.settle();
-            end.wait(2);
-            c.* = end.writeCursor();
+fn RingPath(comptime spin: bool) type {
+    return struct {
+        end: *End,
+
+        inline fn cursor(p: @This()) ends.WriteCursor {
+            return p.end.writeCursor();
         }
-    }
+        inline fn flush(_: @This(), c: *ends.WriteCursor) void {
+            c.flush();
+        }
+        /// By value and back, so that the caller's cursor stays in registers.
+        inline fn waitForRoom(p: @This(), c: *ends.WriteCursor, size: u32) []u8 {
+            while (true) {
+                c.press();
+                if (c.reserve(size)) |room| return room;
+                if (spin) {
+                    os.relax();
+                } else {
+                    c.settle();
+                    p.end.wait(2);
+                    c.* = p.end.writeCursor();
+                }
+            }
+        }
+    };
+}
+
+fn StreamPath(comptime Out: type) type {
+    return struct {
+        end: *End,
+        out: *Out,
+
+        inline fn cursor(p: @This()) ends.WriteCursor {
+            return .of(&p.out.writer);
+        }
+        inline fn flush(p: @This(), c: *ends.WriteCursor) void {
+            c.settle();
+            p.out.flush();
+            c.* = p.cursor();
+        }
+        inline fn waitForRoom(p: @This(), c: *ends.WriteCursor, size: u32) []u8 {
+            c.settle();
+            const room = p.end.waitForRoom(p.out, size);
+            c.* = p.cursor();
+            return room;
+        }
+    };
 }
 
 inline fn readRing(run: Run, end: *End, comptime spin: bool, comptime how: Check, comptime burning: bool, size: u32) void {
@@ -184,33 +241,12 @@ fn inPlace(run: Run, which: u1, end: *End) void {
 
 fn writeStream(run: Run, end: *End, t: anytype) void {
     @setEvalBranchQuota(20_000);
-    switch (run.options.size_bytes) {
-        inline 64, 4096, 65536 => |known| writeStreamOf(run, end, t, known),
-        else => |size| writeStreamOf(run, end, t, size),
-    }
-}
-
-inline fn writeStreamOf(run: Run, end: *End, t: anytype, size: u32) void {
-    const batch = run.options.batch;
-    var c: ends.WriteCursor = .of(&t.writer);
-    var sequence: u64 = 0;
-    while (sequence < run.messages) {
-        const stop = @min(sequence + batch, run.messages);
-        while (sequence < stop) : (sequence += 1) {
-            const room = c.reserve(size) orelse wait: {
-                @branchHint(.unlikely);
-                c.settle();
-                const room = end.waitForRoom(t, size);
-                c = .of(&t.writer);
-                break :wait room;
-            };
-            payload.fill(room.ptr, size, sequence);
-            c.commit(size);
-            if (run.options.burn_ns != 0) burn(run);
-        }
-        c.settle();
-        t.flush();
-        c = .of(&t.writer);
+    const path: StreamPath(@TypeOf(t.*)) = .{ .end = end, .out = t };
+    const size = run.options.size_bytes;
+    if (run.options.burn_ns != 0) return writeThrough(run, path, true, size);
+    switch (size) {
+        inline 64, 4096, 65536 => |known| writeThrough(run, path, false, known),
+        else => writeThrough(run, path, false, size),
     }
 }
 
@@ -226,16 +262,11 @@ fn readStream(run: Run, end: *End, t: anytype) void {
 
 /// A window of records at a time, as programs that use the C header or JavaScript do.
 inline fn readStreamOf(run: Run, end: *End, comptime how: Check, t: anytype, size: u32) void {
-    const result = &run.meeting.sides[1].result;
     var wrong: u64 = 0;
-    var warm = false;
+    var clock: Clock = .of(run);
     var sequence: u64 = 0;
     while (sequence < run.messages) {
-        if (!warm and sequence >= warmUp(run.messages)) {
-            warm = true;
-            result[2] = os.nowNs();
-            result[3] = sequence;
-        }
+        clock.reached(sequence);
         if (!t.look()) {
             end.wait(1);
             continue;
@@ -258,8 +289,7 @@ inline fn readStreamOf(run: Run, end: *End, comptime how: Check, t: anytype, siz
         if (!t.consume(window.limit - window.offset, count, count *% size)) wrong = 1;
     }
     t.idle();
-    result[0] = os.nowNs();
-    result[1] = wrong;
+    clock.stop(wrong);
 }
 
 fn writeInPlace(run: Run, end: *End, t: anytype) void {
