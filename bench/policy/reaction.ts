@@ -1,6 +1,6 @@
 /**
  * How fast the policy reacts: both ends of a spinning channel are put on one core and apart again, then a hog comes to one end's core and goes.
- * Prints, for each round and each change, the milliseconds until both directions had moved, and how often they did.
+ * Prints, for each round and each change, the milliseconds until both directions had moved, and each move with its reason.
  */
 import process from "node:process";
 import { count, optionsOf, text } from "../../scripts/lib/options.ts";
@@ -30,11 +30,18 @@ const { library } = loadNative();
 const WATCH_MS = 3000;
 const TALKER = "tests/process/talker_main.ts";
 
+interface Move {
+  readonly to: string;
+  readonly after_ms: number;
+  readonly reason: string;
+}
+
 interface Change {
   readonly change: string;
   /** Until the last of the first moves of both directions; null: nothing moved. */
   readonly after_ms: number | null;
-  readonly moves: readonly (readonly string[])[];
+  /** Of each direction. */
+  readonly moves: readonly (readonly Move[])[];
   readonly msgs_per_s: number;
 }
 
@@ -87,11 +94,13 @@ async function observe(change: string, make: () => void, ends: readonly Program[
   const messages = await counted() - before;
   const elapsed = Date.now() - began;
   const moved = ends.map((end, index) => end.lines.slice(lines[index]).filter((line) => line.event === "moved"));
-  const firsts = moved.map(([line]) => (line === undefined ? undefined : Number(line["at"]) - began));
+  const moves = moved.map((list) =>
+    list.map((line): Move => ({ to: String(line["to"]), after_ms: Number(line["at"]) - began, reason: String(line["reason"]) }))
+  );
   return {
     change,
-    after_ms: firsts.every((ms) => ms === undefined) ? null : Math.max(...firsts.map((ms) => ms ?? Infinity)),
-    moves: moved.map((list) => list.map((line) => String(line["to"]))),
+    after_ms: moves.every((list) => list.length === 0) ? null : Math.max(...moves.map(([first]) => first?.after_ms ?? Infinity)),
+    moves,
     msgs_per_s: Math.round((messages * 1000) / elapsed),
   };
 }

@@ -140,8 +140,7 @@ export class Kernel {
       for (const [cpu, now] of ticks) {
         const before = this.#ticks.get(cpu);
         if (before === undefined) continue;
-        const share = (value: number) => Math.min(1, Math.max(0, value / elapsed));
-        this.#busy.set(cpu, { busy: share(now.busy - before.busy), steal: share(now.steal - before.steal) });
+        this.#busy.set(cpu, { busy: (now.busy - before.busy) / elapsed, steal: (now.steal - before.steal) / elapsed });
       }
     }
     this.#ticks = ticks;
@@ -178,7 +177,10 @@ export class Kernel {
     return sight;
   }
 
-  /** What the CPUs that a thread may use do for others than the processes known here: their mean. */
+  /**
+   * What the CPUs that a thread may use do for others than the processes known here: their mean. All of it is counted in whole ticks, and what one
+   * look counts too much the next one counts too little: that evens out, unless somebody cuts it off, so these may lie beyond 0 and 1.
+   */
   otherBusy(affinity: readonly number[] | undefined, cpu: number | undefined): { readonly busy: number; readonly steal: number } {
     const cpus = affinity ?? (cpu === undefined ? [] : [cpu]);
     let [busy, steal, counted] = [0, 0, 0];
@@ -190,15 +192,15 @@ export class Kernel {
       counted += 1;
     }
     if (counted === 0) return { busy: 0, steal: 0 };
-    for (const { sight: { cpu: at, ran = 0, processRan = 0 } } of this.#known.values()) {
-      if (at !== undefined && cpus.includes(at)) busy -= Math.max(ran, processRan);
+    for (const { sight: { cpu: at, ran = 0, processRan } } of this.#known.values()) {
+      if (at !== undefined && cpus.includes(at)) busy -= processRan ?? ran;
     }
-    return { busy: Math.min(1, Math.max(0, busy / counted)), steal };
+    return { busy: busy / counted, steal };
   }
 
   /** How busy one CPU was, with whatever. */
   busyOf(cpu: number): number {
-    return this.#busy.get(cpu)?.busy ?? 0;
+    return Math.min(1, this.#busy.get(cpu)?.busy ?? 0);
   }
 
   forget(pid: number): void {

@@ -4,7 +4,7 @@
  * count anyway, and the broker reads.
  */
 import type { DirectionFacts, EndFacts, FlowFacts, MachineFacts, PairFacts, Transport } from "../policy/facts.ts";
-import { SIZE_CLASSES } from "../policy/facts.ts";
+import { crowdedBy, SIZE_CLASSES } from "../policy/facts.ts";
 import { RateFilter, ShareFilter, SizeFilter } from "../policy/kalman.ts";
 import type { Kernel, ThreadSight } from "./kernel.ts";
 
@@ -83,6 +83,7 @@ class EndSampler {
   readonly #delayed = new ShareFilter();
   readonly #other = new ShareFilter();
   readonly #steal = new ShareFilter();
+  #crowded = false;
   #sight: ThreadSight | undefined;
 
   update(sight: ThreadSight, other: { readonly busy: number; readonly steal: number }, elapsedS: number): void {
@@ -91,8 +92,8 @@ class EndSampler {
     if (sight.delayed !== undefined) this.#delayed.update(sight.delayed, elapsedS, PRECISE_NOISE);
     // Ticks of 10 ms: over a short time they say little.
     const noise = PRECISE_NOISE + (0.01 / elapsedS) ** 2;
-    this.#other.update(other.busy, elapsedS, noise);
-    this.#steal.update(other.steal, elapsedS, noise);
+    const [busy, steal] = [this.#other.update(other.busy, elapsedS, noise), this.#steal.update(other.steal, elapsedS, noise)];
+    this.#crowded = crowdedBy(Math.max(busy, steal), this.#crowded);
   }
 
   /** `told`: the CPU where the end itself says that it last waited, which may be another thread's than the process's first. */
@@ -105,6 +106,7 @@ class EndSampler {
       ranShare: this.#ran.share,
       otherBusyShare: this.#other.share,
       stealShare: this.#steal.share,
+      crowded: this.#crowded,
       node: kernel.nodeOf(told),
       memoryNode,
       cgroup: sight?.cgroup,

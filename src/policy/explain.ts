@@ -82,6 +82,7 @@ function endOf(end: EndFacts) {
     ran_share: short(end.ranShare),
     other_busy_share: short(end.otherBusyShare),
     steal_share: short(end.stealShare),
+    crowded: end.crowded,
     node: end.node ?? null,
     memory_node: end.memoryNode ?? null,
     cgroup: end.cgroup ?? null,

@@ -51,6 +51,8 @@ export interface EndFacts {
   readonly otherBusyShare: number;
   /** What the host took of its CPU. */
   readonly stealShare: number;
+  /** Either was once over {@link QUIET_SHARE}, and not since under {@link LULL_SHARE}. */
+  readonly crowded: boolean;
   /** NUMA node of the CPU where it last waited, by its own word, and of the memory of the ring that it reads. */
   readonly node: number | undefined;
   readonly memoryNode: number | undefined;
@@ -105,11 +107,20 @@ export function requestShare({ directions: [a, b] }: FlowFacts): number {
 
 /** Up to here others are no load: compilers and collectors of the ends' own programs, and ticks counted for the wrong one. A hog takes half. */
 export const QUIET_SHARE = 0.3;
+/** Where they were load, they are until down here: the least of it rules out a spin, so an estimate about one threshold would have a channel flap. */
+export const LULL_SHARE = 0.2;
 
 /** How much others load the ends' CPUs, from 0 (they are as good as alone) to 1 (somebody always runs there). */
 export function loadOf({ ends }: FlowFacts): number {
-  const busiest = Math.max(...ends.map((end) => Math.max(end.otherBusyShare, end.stealShare)));
-  return Math.min(1, Math.max(0, (busiest - QUIET_SHARE) / (1 - QUIET_SHARE)));
+  return Math.max(...ends.map(({ otherBusyShare, stealShare, crowded }) => {
+    const quiet = crowded ? LULL_SHARE : QUIET_SHARE;
+    return Math.min(1, Math.max(0, (Math.max(otherBusyShare, stealShare) - quiet) / (1 - quiet)));
+  }));
+}
+
+/** Whether they are load by now, who were or were not before. */
+export function crowdedBy(share: number, before: boolean): boolean {
+  return share > (before ? LULL_SHARE : QUIET_SHARE);
 }
 
 /** How surely the ends share a core. */

@@ -19,8 +19,8 @@ export class Level {
   readonly #driftPerS: number;
   #level = 0;
   #variance = Infinity;
-  /** The side on which the last sample was too far off to be noise; 0: it was not. */
-  #suspect = 0;
+  /** What the level was before the last sample, which was too far off to be noise, and on which side; undefined: it was not. */
+  #suspect: { readonly side: number; readonly level: number } | undefined;
 
   constructor(options: LevelOptions) {
     this.#driftPerS = options.driftPerS;
@@ -41,14 +41,16 @@ export class Level {
     if (!Number.isFinite(sample) || !(noise >= 0) || Number.isNaN(elapsedS)) return this.#level;
     if (this.#variance === Infinity) return this.#begin(sample, noise);
     const expected = this.#variance + this.#driftPerS * Math.max(0, elapsedS);
+    const far = STEP_SIGMAS * Math.sqrt(expected + noise);
+    const suspect = this.#suspect;
+    // Seen from before the first one, which has drawn the level to itself.
+    if (suspect !== undefined && (sample - suspect.level) * suspect.side > far) return this.#begin(sample, noise);
     const surprise = sample - this.#level;
-    const far = Math.abs(surprise) > STEP_SIGMAS * Math.sqrt(expected + noise) ? Math.sign(surprise) : 0;
-    if (far !== 0 && far === this.#suspect) return this.#begin(sample, noise);
-    this.#suspect = far;
+    const alone = Math.abs(surprise) > far;
+    this.#suspect = alone ? { side: Math.sign(surprise), level: this.#level } : undefined;
     const weight = expected + noise === 0 ? 0 : expected / (expected + noise);
     // A lone far sample counts as if its noise were what it seems to be.
-    const trusted = far === 0 ? weight : weight * ((STEP_SIGMAS * Math.sqrt(expected + noise)) / Math.abs(surprise));
-    this.#level += trusted * surprise;
+    this.#level += (alone ? weight * (far / Math.abs(surprise)) : weight) * surprise;
     this.#variance = expected * (1 - weight);
     return this.#level;
   }
@@ -56,7 +58,7 @@ export class Level {
   #begin(sample: number, noise: number): number {
     this.#level = sample;
     this.#variance = noise;
-    this.#suspect = 0;
+    this.#suspect = undefined;
     return sample;
   }
 }
@@ -116,6 +118,9 @@ const SHARE_DRIFT_PER_S = 0.25;
 /** The kernel counts a CPU's time in ticks of 10 ms: a tenth of a sample that is itself a tenth of a second. */
 const SHARE_NOISE = 0.02;
 
+/** Counted in ticks, a sample may lie beyond 0 and 1, and the next one makes up for it; anything further out is nonsense. */
+const OVERSHOOT = 1;
+
 /** A share of time between 0 and 1. */
 export class ShareFilter {
   readonly #level = new Level({ driftPerS: SHARE_DRIFT_PER_S });
@@ -127,7 +132,7 @@ export class ShareFilter {
 
   update(share: number, elapsedS: number, noise: number = SHARE_NOISE): number {
     if (!Number.isFinite(share)) return this.share;
-    this.#level.update(Math.min(1, Math.max(0, share)), noise, elapsedS);
+    this.#level.update(Math.min(1 + OVERSHOOT, Math.max(-OVERSHOOT, share)), noise, elapsedS);
     return this.share;
   }
 }

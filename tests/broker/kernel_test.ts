@@ -35,7 +35,7 @@ describe("a look", () => {
   const files = new Map<string, string>();
   const thread = (pid: number, ranMs: number, waitedMs: number, cpu: number) => {
     files.set(`/proc/${pid}/schedstat`, `${ranMs * 1e6} ${waitedMs * 1e6} 1`);
-    files.set(`/proc/${pid}/stat`, `${pid} (x) S ${Array(35).fill(0).join(" ")} ${cpu} 0`);
+    files.set(`/proc/${pid}/stat`, `${pid} (x) S ${Array(10).fill(0).join(" ")} ${ranMs / 10} ${Array(24).fill(0).join(" ")} ${cpu} 0`);
   };
   const cpus = (...busy: readonly number[]) =>
     files.set("/proc/stat", busy.map((ticks, cpu) => `cpu${cpu} ${ticks} 0 0 0 0 0 0 0`).join("\n"));

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { Decider, mostMoves, PACE } from "../../src/policy/decide.ts";
-import type { FlowFacts, Transport } from "../../src/policy/facts.ts";
+import { crowdedBy, type FlowFacts, type Transport } from "../../src/policy/facts.ts";
 import { seenOf } from "../../src/policy/proof.ts";
 import { choose } from "../../src/policy/select.ts";
 import { seeded } from "../process/harness.ts";
@@ -242,6 +242,19 @@ describe("an adversary", () => {
       assertRationed(flow);
     });
   }
+  test("a hog whose share now and then looks like none is fled from once", () => {
+    const random = seeded(7);
+    const flow = new Flow("mempipe-spin");
+    let crowded = false;
+    for (let at = 0; at < 1000; at++) {
+      const otherBusyShare = 0.27 + 0.28 * random();
+      crowded = crowdedBy(otherBusyShare, crowded);
+      const ends = [end({ otherBusyShare, crowded }), end({ cpu: 1 })] as const;
+      flow.tick((transport) => conversation(transport, { asked: "mempipe-spin", ends }, transport === "mempipe-spin" ? 1000 : 20_000));
+    }
+    assert.equal(flow.transport, "mempipe-futex");
+    assert.equal(flow.moves.length, 1);
+  });
   test("noise around a tie moves nothing", () => {
     const random = seeded(99);
     const flow = new Flow("mempipe-futex");

@@ -31,6 +31,15 @@ describe("a level", () => {
     level.update(100, 0.01, 0.1);
     assert.equal(level.estimate, 100);
   });
+  test("the first sample of a step does not hide the second", () => {
+    for (const share of [0.65, 0.8, 1]) {
+      const together = new ShareFilter();
+      for (let at = 0; at < 50; at++) together.update(share, 0.05);
+      together.update(0, 0.05);
+      assert.ok(together.share > 0.3, `from ${share}: ${together.share} after one`);
+      assert.equal(together.update(0, 0.05), 0, `from ${share}, after two`);
+    }
+  });
   test("wild samples on alternating sides are noise", () => {
     const level = new Level({ driftPerS: 0.01 });
     for (let at = 0; at < 50; at++) level.update(0, 0.01, 0.1);

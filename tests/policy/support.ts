@@ -78,6 +78,7 @@ export function end(more: Partial<EndFacts> = {}): EndFacts {
     runDelayShare: 0,
     ranShare: 0,
     otherBusyShare: 0,
+    crowded: false,
     stealShare: 0,
     node: 0,
     memoryNode: 0,
