@@ -11,13 +11,14 @@ import { MUST, type RegretCell, type Situation, situations, summarise, titleOf }
 import { type Effort, Ends, measureCell } from "./regret/measure.ts";
 import { calibrated } from "./regret/table.ts";
 import { describeEnvironment } from "./runner/environment.ts";
+import { alike } from "./runner/placement.ts";
 import { ProgressLine } from "./runner/progress.ts";
 import { assertWritable } from "./runner/report.ts";
 import { aligned } from "./runner/table.ts";
 import { Place } from "./runner/told.ts";
 
 const THOROUGH: Effort = { seconds: 0.15, rounds: 3, scores: 5, mostScores: 20, settleMs: 4000, repeats: 2 };
-const QUICK: Effort = { seconds: 0.05, rounds: 1, scores: 3, mostScores: 6, settleMs: 1200, repeats: 0 };
+const QUICK: Effort = { seconds: 0.05, rounds: 1, scores: 3, mostScores: 6, settleMs: 1200, repeats: 1 };
 /** Rough: what a cell takes, for the announcement. */
 const CELL_S = { thorough: 9, quick: 2.8 };
 
@@ -100,7 +101,7 @@ function report(cells: readonly RegretCell[], failed: readonly string[], quick: 
   const rows = cells.map((
     cell,
   ) => [
-    titleOf(cell),
+    moved(cell) ? `${titleOf(cell)} *` : titleOf(cell),
     cell.best,
     cell.chosen,
     percent(cell.regret),
@@ -110,6 +111,7 @@ function report(cells: readonly RegretCell[], failed: readonly string[], quick: 
     cell.why,
   ]);
   console.log(aligned([["cell", "best", "chosen", "regret", "±", "best again", "moves", "why"], ...rows]));
+  if (cells.some(moved)) console.log("* the cores came apart or together meanwhile, in each attempt: what was measured is of two machines");
   for (const sentence of failed) console.log(`not measured: ${sentence}`);
   if (cells.length === 0) return;
   const { median, worst, same_again } = summarise(cells);
@@ -121,6 +123,10 @@ function report(cells: readonly RegretCell[], failed: readonly string[], quick: 
       quick ? ": with --quick, smaller regrets say nothing" : ""
     }.`,
   );
+}
+
+function moved({ placement_before_ns: before, placement_after_ns: after }: RegretCell): boolean {
+  return !alike({ before, after });
 }
 
 function note(text: string): void {
